@@ -1,0 +1,1 @@
+"""From lessons to passages: chunk, embed, store, retrieve, pick the evidence."""

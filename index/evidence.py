@@ -1,0 +1,46 @@
+"""The sentences that answer: picked from the best passages, word for word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from index.lexical import content_words
+from index.passages import Passage
+from index.retriever import Hit, Retriever
+
+OVERLAP_WEIGHT = 0.25
+FIRST_BONUS = 0.12
+"""A section opens with its answer in one sentence (corpus convention)."""
+RANK_COST = 0.06
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A sentence of a passage and how well it fits the question."""
+
+    passage: Passage
+    sentence: str
+    score: float
+
+
+def evidence(retriever: Retriever, query: str, hits: Sequence[Hit], n: int = 2) -> list[Evidence]:
+    """The `n` best sentences of the hits: best passage first, in reading order inside it."""
+    vector = retriever.encoder.encode([query])[0]
+    asked = set(content_words(query))
+    found: list[tuple[float, int, int, Evidence]] = []
+    for hit in hits:
+        cosines = retriever.sentence_vectors(hit.passage) @ vector
+        for place, (sentence, cosine) in enumerate(
+            zip(hit.passage.sentences, cosines, strict=True)
+        ):
+            shared = asked & set(content_words(sentence))
+            score = (
+                float(cosine)
+                + OVERLAP_WEIGHT * len(shared) / max(len(asked), 1)
+                + FIRST_BONUS * (place == 0)
+                - RANK_COST * (hit.rank - 1)
+            )
+            found.append((score, hit.rank, place, Evidence(hit.passage, sentence, score)))
+    best = sorted(found, key=lambda item: -item[0])[:n]
+    return [item[3] for item in sorted(best, key=lambda item: item[1:3])]

@@ -1,0 +1,93 @@
+"""Exports the encoder from sentence-transformers to ONNX, once, checked against the original."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+
+from index.errors import RetrievalError
+
+_NAME = "all-MiniLM-L6-v2-v1.onnx"
+TOLERANCE = 1e-4
+_CHECKS = (
+    "token",
+    "What does temperature do?",
+    "A gradient says in which direction the loss changes. " * 6,
+    "Attention lets a token look at the tokens before it. " * 40,
+)
+
+
+def exported(folder: Path, progress: Callable[[float], None]) -> Path:
+    """The ONNX file in `folder`, made if it is not there. Raises RetrievalError if it is wrong."""
+    target = folder / _NAME
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "export.lock"):
+        if not target.exists():
+            _export(target, progress)
+    return target
+
+
+def _export(target: Path, progress: Callable[[float], None]) -> None:
+    import logging
+    import warnings
+
+    import numpy as np
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    from index.encoder import Encoder, model_folder
+
+    progress(0.1)
+    original = SentenceTransformer(str(model_folder()), device="cpu", local_files_only=True)
+    transformer = original[0].auto_model.eval()
+    transformer.config._attn_implementation = "eager"
+
+    class Pooled(torch.nn.Module):
+        """Token vectors, averaged over the mask, scaled to length one."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.transformer = transformer
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+            # (batch, pieces, 384)
+            states = self.transformer(
+                input_ids=input_ids, attention_mask=attention_mask
+            ).last_hidden_state
+            mask = attention_mask.unsqueeze(-1).to(states.dtype)
+            mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+            return torch.nn.functional.normalize(mean, dim=-1)
+
+    progress(0.3)
+    draft = target.with_suffix(".part")
+    example = torch.ones(2, 12, dtype=torch.int64)
+    # A mask without zeros would let transformers leave the mask out of the traced graph.
+    mask = torch.ones(2, 12, dtype=torch.int64)
+    mask[1, 7:] = 0
+    batch, pieces = torch.export.Dim("batch", max=4096), torch.export.Dim("pieces", max=512)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Pooled(),
+            (example, mask),
+            str(draft),
+            input_names=["input_ids", "attention_mask"],
+            dynamo=True,
+            dynamic_shapes=({0: batch, 1: pieces}, {0: batch, 1: pieces}),
+            external_data=False,
+            verbose=False,
+        )
+    progress(0.8)
+    ours = Encoder(draft).encode(_CHECKS)
+    theirs = original.encode(list(_CHECKS), normalize_embeddings=True, show_progress_bar=False)
+    if (worst := float(np.abs(ours - theirs).max())) > TOLERANCE:
+        draft.unlink()
+        raise RetrievalError(f"the exported encoder differs from the original by {worst:.1e}")
+    os.replace(draft, target)
+    progress(1.0)

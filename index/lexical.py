@@ -1,0 +1,55 @@
+"""BM25 over the passages, by bm25s, and which words the course knows at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import bm25s
+import numpy as np
+from bm25s.stopwords import STOPWORDS_EN_PLUS
+
+from index.encoder import Vectors
+
+_STOP = frozenset(STOPWORDS_EN_PLUS)
+_WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+def stem(word: str) -> str:
+    """A word without its plural and verb endings: enough to match "samplers" with "sampler"."""
+    for ending, least in (("ies", 3), ("ing", 4), ("ed", 4), ("es", 4), ("s", 3)):
+        if word.endswith(ending) and not word.endswith("ss") and len(word) - len(ending) >= least:
+            return word[: -len(ending)] + ("y" if ending == "ies" else "")
+    return word
+
+
+def content_words(text: str) -> list[str]:
+    """The stemmed words of a text that carry meaning, in order."""
+    found: list[str] = []
+    for word in _WORD.findall(text.lower()):
+        parts = word.split("-") if "-" in word else [word]
+        found += [stem(part) for part in parts if part not in _STOP]
+    return found
+
+
+class Lexicon:
+    """The BM25 index of some texts."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        tokens = [content_words(text) for text in texts]
+        self._known = {word for words in tokens for word in words}
+        self._size = len(texts)
+        self._bm25 = bm25s.BM25()
+        self._bm25.index(tokens, show_progress=False)
+
+    def scores(self, query: str) -> Vectors:
+        """The BM25 score of every text, shape (texts,)."""
+        words = [word for word in content_words(query) if word in self._known]
+        if not words:
+            return np.zeros(self._size, dtype=np.float32)
+        return np.asarray(self._bm25.get_scores(words), dtype=np.float32)
+
+    def known_share(self, query: str) -> float:
+        """The share of the query's content words that occur in the texts; 1 for a query of none."""
+        words = content_words(query)
+        return sum(word in self._known for word in words) / len(words) if words else 1.0

@@ -1,0 +1,81 @@
+"""Sections as passages: their sentences, and a digest that tells when one has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from corpus import Lesson
+
+# A sentence ends at . ! or ? before white space and a capital, digit, quote or code; not after
+# an abbreviation or an initial.
+_END = re.compile(r"(?<=[.!?])[\"')\]*]*\s+(?=[\"'(*`]*[A-Z0-9`])")
+_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|al|Fig|approx|Dr|Mr|Ms|St|No)|\b[A-Z])\.$")
+_MARKUP = re.compile(r"[*`_]{1,2}(?=\S)|(?<=\S)[*`]{1,2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A section as it is searched, quoted and cited."""
+
+    passage_id: str
+    lesson: int
+    title: str
+    section: str
+    text: str
+    sentences: tuple[str, ...]
+    digest: str
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of Markdown text in order; list items and table rows stay whole."""
+    found: list[str] = []
+    for block in re.split(r"\n\s*\n", text):
+        lines: list[str] = []
+        for line in block.splitlines():
+            # A list item or a table row begins a piece of its own; other lines run on.
+            if re.match(r"\s*(?:[-*+]\s|\d+[.)]\s|\|)", line) or not lines:
+                lines.append(line.strip())
+            else:
+                lines[-1] += " " + line.strip()
+        for line in lines:
+            found += _split_line(line)
+    return [sentence for sentence in found if re.search(r"\w", sentence)]
+
+
+def _split_line(line: str) -> list[str]:
+    sentences: list[str] = []
+    start = 0
+    for match in _END.finditer(line):
+        piece = line[start : match.start()].rstrip()
+        if _ABBREVIATION.search(piece):
+            continue
+        sentences.append(line[start : match.end()].strip())
+        start = match.end()
+    return [*sentences, line[start:].strip()]
+
+
+def without_markup(text: str) -> str:
+    """The text without emphasis and code marks, as the encoder should read it."""
+    return _MARKUP.sub("", text)
+
+
+def passages_of(lessons: Sequence[Lesson]) -> list[Passage]:
+    """Every section of every lesson, in reading order."""
+    return [
+        Passage(
+            section.passage_id,
+            lesson.number,
+            lesson.title,
+            section.heading,
+            section.text,
+            tuple(split_sentences(section.text)),
+            hashlib.sha256(
+                f"{lesson.title}\n{section.heading}\n{section.text}".encode()
+            ).hexdigest(),
+        )
+        for lesson in lessons
+        for section in lesson.sections
+    ]

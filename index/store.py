@@ -1,0 +1,80 @@
+"""The vector store: one Chroma collection of sentence vectors, kept beside the passages' digests.
+
+A passage's vectors are its heading with its whole text, its heading, and each of its sentences.
+The vectors are always our own: Chroma's default embedding function would download a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from index.encoder import Encoder, Vectors
+from index.passages import Passage, without_markup
+
+COLLECTION = "lesson-sentences"
+SCHEMA = 1
+"""Raised when the stored vectors mean something else; an index of another schema is rebuilt."""
+
+
+class VectorStore:
+    """Vectors of passages by passage id. Not safe for several processes: index.build locks."""
+
+    def __init__(self, folder: Path) -> None:
+        import chromadb
+
+        self._client = chromadb.PersistentClient(
+            path=str(folder), settings=chromadb.Settings(anonymized_telemetry=False)
+        )
+        self._collection: Any = self._client.get_or_create_collection(
+            COLLECTION,
+            embedding_function=None,
+            metadata={"hnsw:space": "cosine", "schema": SCHEMA},
+        )
+        if (self._collection.metadata or {}).get("schema") != SCHEMA:
+            raise ValueError("the index was made by another version")
+
+    def close(self) -> None:
+        self._client.close()
+
+    def digests(self) -> dict[str, str]:
+        """The digest of every stored passage by its id."""
+        rows = self._collection.get(where={"place": 0}, include=["metadatas"])
+        return {row["passage_id"]: row["digest"] for row in rows["metadatas"]}
+
+    def remove(self, passage_ids: Sequence[str]) -> None:
+        if passage_ids:
+            self._collection.delete(where={"passage_id": {"$in": list(passage_ids)}})
+
+    def add(self, passages: Sequence[Passage], encoder: Encoder) -> None:
+        """Embeds and stores passages that are not there yet."""
+        texts, ids, rows = [], [], []
+        for passage in passages:
+            whole = f"{passage.section}\n{passage.text}"
+            for place, text in enumerate([whole, passage.section, *passage.sentences]):
+                texts.append(without_markup(text))
+                ids.append(f"{passage.passage_id}#{place}")
+                rows.append(
+                    {
+                        "passage_id": passage.passage_id,
+                        "digest": passage.digest,
+                        "place": place,
+                        "lesson": passage.lesson,
+                    }
+                )
+        if texts:
+            self._collection.add(ids=ids, embeddings=encoder.encode(texts), metadatas=rows)
+
+    def vectors(self) -> dict[str, Vectors]:
+        """Each passage's vectors, (2 + sentences, 384): whole text, heading, sentences in order."""
+        rows = self._collection.get(include=["embeddings", "metadatas"])
+        grouped: dict[str, dict[int, Any]] = {}
+        for vector, row in zip(rows["embeddings"], rows["metadatas"], strict=True):
+            grouped.setdefault(row["passage_id"], {})[row["place"]] = vector
+        return {
+            id: np.array([places[n] for n in range(len(places))], dtype=np.float32)
+            for id, places in grouped.items()
+        }

@@ -1,0 +1,53 @@
+"""The real parts, loaded once a session. `TUTOR_TEST_CACHE` keeps the prepared files between runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from corpus import load_lessons
+from index.retriever import Retriever
+from tutor.agent.tutor import Tutor
+from tutor.engine.engine import Engine
+from tutor.engine.prepare import prepared_model
+from tutor.sessions.store import Store
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the prepared model, encoder and index are."""
+    kept = os.environ.get("TUTOR_TEST_CACHE")
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("home") / "cache"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_path(cache: Path) -> Path:
+    return prepared_model(cache)
+
+
+@pytest.fixture(scope="session")
+def engine(model_path: Path) -> Iterator[Engine]:
+    with Engine(model_path, n_ctx=2048) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def retriever(cache: Path) -> Retriever:
+    return Retriever.open(cache, load_lessons())
+
+
+@pytest.fixture(scope="session")
+def tutor(engine: Engine, retriever: Retriever) -> Tutor:
+    return Tutor(load_lessons(), retriever, engine)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "conversations.sqlite3")
+    yield store
+    store.close()

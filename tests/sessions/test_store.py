@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tutor.sessions.store import Store, StoreError
+
+
+def test_a_conversation_comes_back_after_closing(tmp_path: Path) -> None:
+    first = Store(tmp_path / "s.sqlite3")
+    conversation = first.begin()
+    first.add(conversation, "user", "What is a token?")
+    first.close()
+    again = Store(tmp_path / "s.sqlite3")
+    assert [m.text for m in again.messages(conversation)] == ["What is a token?"]
+    again.close()
+
+
+def test_the_first_question_becomes_the_title(store: Store) -> None:
+    conversation = store.begin()
+    store.add(conversation, "user", "What is\na token?")
+    store.add(conversation, "user", "And a word?")
+    assert store.conversation(conversation).title == "What is a token?"
+
+
+def test_a_growing_answer_replaces_its_text(store: Store) -> None:
+    conversation = store.begin()
+    message = store.add(conversation, "assistant", "", state="streaming")
+    store.update(message, "A tok", state="streaming")
+    store.update(message, "A token", answer="{}", state="done")
+    (stored,) = store.messages(conversation)
+    assert (stored.text, stored.answer, stored.state) == ("A token", "{}", "done")
+
+
+def test_search_finds_titles_and_texts(store: Store) -> None:
+    one, two = store.begin("Logits"), store.begin("Other")
+    store.add(two, "user", "about Softmax")
+    assert [c.id for c in store.conversations("LOGIT")] == [one]
+    assert [c.id for c in store.conversations("softmax")] == [two]
+
+
+def test_deleting_a_conversation_deletes_its_messages(store: Store) -> None:
+    conversation = store.begin()
+    store.add(conversation, "user", "x")
+    store.delete(conversation)
+    assert store.messages(conversation) == []
+
+
+def test_an_unknown_conversation_is_named_in_the_error(store: Store) -> None:
+    with pytest.raises(StoreError, match="no conversation 99"):
+        store.rename(99, "x")
+
+
+def test_removing_from_a_message_keeps_what_stands_before(store: Store) -> None:
+    conversation, other = store.begin(), store.begin()
+    store.add(conversation, "user", "a")
+    second = store.add(conversation, "assistant", "b")
+    store.add(other, "user", "kept")
+    store.add(conversation, "user", "c")
+    store.remove_from(second)
+    assert [m.text for m in store.messages(conversation)] == ["a"]
+    assert [m.text for m in store.messages(other)] == ["kept"]
+
+
+def test_the_file_is_readable_by_its_owner_only(store: Store) -> None:
+    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
+
+
+def test_a_damaged_file_is_kept_aside_and_a_fresh_one_begun(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite3"
+    path.write_bytes(b"this is not a database, " * 200)
+    store = Store(path)
+    assert store.conversations() == []
+    (aside,) = tmp_path.glob("s.damaged-*")
+    assert aside.read_bytes().startswith(b"this is not") and str(aside) in store.notice
+    store.close()
+
+
+def test_what_was_handed_over_survives_kill_9(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite3"
+    code = (
+        "import sys; from pathlib import Path; from tutor.sessions.store import Store\n"
+        f"s = Store(Path({str(path)!r})); c = s.begin(); m = s.add(c, 'assistant', '')\n"
+        "n = 0\n"
+        "while True:\n"
+        "    n += 1; s.update(m, str(n), state='streaming'); print(n, flush=True)\n"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout
+    for _ in range(20):
+        told = int(writer.stdout.readline())
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.wait()
+    writer.stdout.close()
+    store = Store(path)
+    (message,) = store.messages(1)
+    assert int(message.text) >= told
+    store.close()
+
+
+def test_read_sections_are_remembered_once(store: Store) -> None:
+    store.mark_read("6/softmax")
+    store.mark_read("6/softmax")
+    assert store.read_sections() == {"6/softmax"}

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tutor.settings import Settings, SettingsError, from_environment, load, save, set_value
+
+
+def test_a_saved_setting_is_loaded_again(tmp_path: Path) -> None:
+    save(set_value(Settings(), "temperature", "1.2"), tmp_path / "s.json")
+    assert load(tmp_path / "s.json").sampling.temperature == 1.2
+
+
+def test_a_variable_counts_over_the_file() -> None:
+    settings = set_value(Settings(), "top_k", 10)
+    assert from_environment(settings, {"TUTOR_TOP_K": "20"}).sampling.top_k == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("temperature", -1), ("top_p", 1.5), ("seed", "text"), ("temperature", "nan"), ("n_ctx", 1)],
+)
+def test_a_value_out_of_range_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=name):
+        set_value(Settings(), name, value)
+
+
+def test_an_unknown_setting_names_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match="temperature"):
+        set_value(Settings(), "warmth", 1)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text("{")
+    with pytest.raises(SettingsError, match=r"s\.json"):
+        load(tmp_path / "s.json")

@@ -1,0 +1,1 @@
+"""An offline tutor for the foundations of language models."""

@@ -1,0 +1,1 @@
+"""One turn of conversation: retrieve, compose the prompt, generate, ground, cite."""

@@ -1,0 +1,133 @@
+"""What one turn is made of: the typed events it streams, and the answer it ends with.
+
+The command line prints these, the app draws them, the store keeps them; nobody else's types are
+needed to show an answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tutor.engine.events import TokenEvent
+from tutor.engine.settings import Sampling
+
+AnswerSource = Literal["card", "evidence", "model"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One earlier turn of the conversation, as the prompt and the retriever need it."""
+
+    question: str
+    answer: str
+    passage_id: str | None = None
+    """The best passage of that turn: the topic that a follow-up stands on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A passage that an answer rests on; `[n]` in the answer is the n-th source."""
+
+    lesson: int
+    title: str
+    section: str
+    passage_id: str
+    score: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A sentence of a lesson, word for word, and the number of its source (from 1)."""
+
+    text: str
+    source: int
+    passage_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of the model and the passage that supports it, if one does."""
+
+    text: str
+    supported: bool
+    passage_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one generation."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Wall-clock figures of one turn; milliseconds, and tokens a second."""
+
+    retrieve_ms: float = 0.0
+    first_token_ms: float = 0.0
+    tokens_per_second: float = 0.0
+    total_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished turn. `text` is what the learner is shown as the answer."""
+
+    id: str
+    question: str
+    text: str
+    answer_source: AnswerSource
+    model_text: str
+    refused: bool
+    intent: str
+    sources: tuple[Source, ...]
+    quotes: tuple[Quote, ...]
+    sentences: tuple[Sentence, ...]
+    model: str
+    adapter: str | None
+    settings: Sampling
+    usage: Usage
+    timings: Timings
+    stop_reason: str = "end"
+    demo: str | None = None
+    tokens: tuple[int, ...] = field(default=(), repr=False)
+
+    @property
+    def supported(self) -> float | None:
+        """The share of the model's sentences that a passage supports; None without sentences."""
+        if not self.sentences:
+            return None
+        return sum(s.supported for s in self.sentences) / len(self.sentences)
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """The part that is true by construction: it is shown before the model has said a word."""
+
+    text: str
+    sources: tuple[Source, ...]
+    quotes: tuple[Quote, ...]
+    refused: bool
+    retrieve_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One token of the model's own words."""
+
+    event: TokenEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of the turn."""
+
+    answer: Answer
+
+
+TurnEvent = Retrieved | Delta | Done

@@ -1,0 +1,210 @@
+"""The tutor: one object that the command line and the app talk to.
+
+One turn runs in one direction: search, decide whether the lessons answer, quote the evidence
+(true by construction, shown first), let the model speak from it, check what it said.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import prompts
+from corpus import Lesson, load_lessons
+from index.evidence import evidence
+from index.retriever import Hit, Retriever
+from index.scope import in_scope
+from tutor.agent.compose import compose
+from tutor.agent.followup import topic
+from tutor.agent.ground import ground
+from tutor.agent.turn import (
+    Answer,
+    Delta,
+    Done,
+    Exchange,
+    Quote,
+    Retrieved,
+    Source,
+    Timings,
+    TurnEvent,
+    Usage,
+)
+from tutor.engine.engine import Engine
+from tutor.engine.gguf import ModelInfo
+from tutor.engine.prepare import prepared_model
+from tutor.engine.settings import Sampling
+from tutor.home import Home
+from tutor.settings import Settings
+
+Progress = Callable[[str, float], None]
+
+PASSAGES = 3
+QUESTION_LIMIT = 4_000
+"""Characters of a question; longer ones are refused before anything is computed."""
+
+
+class QuestionError(Exception):
+    """A question that cannot be asked; the message says why and what to do."""
+
+
+class Tutor:
+    """Lessons, retriever and engine together; `ask` is one turn of conversation."""
+
+    def __init__(self, lessons: list[Lesson], retriever: Retriever, engine: Engine) -> None:
+        self.lessons = lessons
+        self.retriever = retriever
+        self.engine = engine
+        self.ready = True
+
+    @classmethod
+    def open(cls, home: Home, settings: Settings, progress: Progress | None = None) -> Tutor:
+        """Prepares what is missing and loads everything; `progress` gets a stage and 0 to 1."""
+        report = progress or (lambda stage, done: None)
+        lessons = load_lessons()
+        path = model_path(home, settings, report)
+        report("loading the model", 0.0)
+        engine = Engine(path, n_ctx=settings.n_ctx, n_threads=settings.threads or None)
+        try:
+            retriever = Retriever.open(
+                home.cache, lessons, lambda done: report("reading the lessons", done)
+            )
+        except BaseException:
+            engine.close()
+            raise
+        report("ready", 1.0)
+        return cls(lessons, retriever, engine)
+
+    @property
+    def info(self) -> ModelInfo:
+        return self.engine.info
+
+    @property
+    def n_ctx(self) -> int:
+        return self.engine.n_ctx
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def ask(
+        self,
+        question: str,
+        history: Sequence[Exchange] = (),
+        lesson: int | None = None,
+        sampling: Callable[[], Sampling] = Sampling,
+        cancel: threading.Event | None = None,
+        rag: bool = True,
+        id: str = "",
+    ) -> Iterator[TurnEvent]:
+        """One turn as a stream: Retrieved (with `rag`), a Delta a token, and Done at the end.
+
+        `sampling` is read at every token. Raises QuestionError for an empty or too long question.
+        """
+        began = time.perf_counter()
+        question = checked(question)
+        settings = sampling()
+        hits: list[Hit] = []
+        retrieved = Retrieved("", (), (), False, 0.0)
+        if rag:
+            hits = self.retriever.search(
+                question, PASSAGES, lesson=lesson, context=topic(question, history)
+            )
+            retrieved = self._retrieved(question, hits, history, began)
+            yield retrieved
+
+        text, usage, timings, stop, tokens = "", Usage(), Timings(), "end", []
+        if not retrieved.refused:
+            notes = [quote.text for quote in retrieved.quotes]
+            prompt = compose(self.engine, question, notes, history, settings.max_tokens)
+            generation = self.engine.generate(prompt.tokens, sampling, cancel)
+            for event in generation:
+                text += event.text
+                tokens.append(event.id)
+                yield Delta(event)
+            stats = generation.stats
+            stop = stats.stop_reason
+            usage = Usage(stats.prompt_tokens, stats.cached_tokens, stats.completion_tokens)
+            timings = Timings(0.0, stats.first_token_ms, stats.tokens_per_second, 0.0)
+
+        text = text.strip()
+        passages = [hit.passage for hit in hits]
+        yield Done(
+            Answer(
+                id=id or uuid.uuid4().hex[:12],
+                question=question,
+                text=retrieved.text if rag else text,
+                answer_source="evidence" if rag else "model",
+                model_text=text,
+                refused=retrieved.refused,
+                intent="answer",
+                sources=retrieved.sources,
+                quotes=retrieved.quotes,
+                sentences=ground(text, passages, self.retriever.encoder) if text else (),
+                model=self.info.name,
+                adapter=None,
+                settings=sampling(),
+                usage=usage,
+                timings=Timings(
+                    retrieved.retrieve_ms,
+                    timings.first_token_ms,
+                    timings.tokens_per_second,
+                    1000 * (time.perf_counter() - began),
+                ),
+                stop_reason=stop,
+                tokens=tuple(tokens),
+            )
+        )
+
+    def _retrieved(
+        self, question: str, hits: list[Hit], history: Sequence[Exchange], began: float
+    ) -> Retrieved:
+        context = topic(question, history)
+        sources = tuple(
+            Source(
+                hit.passage.lesson,
+                hit.passage.title,
+                hit.passage.section,
+                hit.passage.passage_id,
+                hit.score,
+                hit.passage.text,
+            )
+            for hit in hits
+        )
+        if not in_scope(hits).answerable:
+            nearest = sources[0]
+            text = prompts.render(
+                "refusal", number=nearest.lesson, title=nearest.title, section=nearest.section
+            )
+            return Retrieved(text, sources[:1], (), True, _ms_since(began))
+        place = {source.passage_id: n for n, source in enumerate(sources, start=1)}
+        quotes = tuple(
+            Quote(found.sentence, place[found.passage.passage_id], found.passage.passage_id)
+            for found in evidence(self.retriever, f"{context} {question}".strip(), hits)
+        )
+        text = " ".join(f"{quote.text} [{quote.source}]" for quote in quotes)
+        return Retrieved(text, sources, quotes, False, _ms_since(began))
+
+
+def checked(question: str) -> str:
+    """The question without control characters and outer space. Raises QuestionError."""
+    question = "".join(c for c in question if c.isprintable() or c in "\n\t").strip()
+    if not question:
+        raise QuestionError("the question is empty: type a question about the lessons")
+    if len(question) > QUESTION_LIMIT:
+        raise QuestionError(
+            f"the question has {len(question):,} characters; ask in at most {QUESTION_LIMIT:,}"
+        )
+    return question
+
+
+def model_path(home: Home, settings: Settings, report: Progress) -> Path:
+    """The GGUF file to load: the user's, or the embedded model, prepared on first use."""
+    if settings.model:
+        return Path(settings.model).expanduser()
+    return prepared_model(home.cache, lambda done: report("preparing the model", done))
+
+
+def _ms_since(began: float) -> float:
+    return 1000 * (time.perf_counter() - began)

@@ -1,0 +1,116 @@
+"""`tutor bench`: time to first word, tokens a second against a bare loop, memory.
+
+Medians over repeats; the bare loop runs on the same prepared file in the same run, so that the
+ratio means something on a busy machine too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tutor.cli.output import print_json
+from tutor.home import Home
+from tutor.settings import load, set_value
+
+QUESTIONS = (
+    "Why does a high temperature make answers stranger?",
+    "What is a token?",
+    "What does the KV cache keep?",
+    "What is overfitting?",
+    "What does LoRA train?",
+)
+BARE_TOKENS = 128
+
+
+def run_bench(arguments: argparse.Namespace) -> None:
+    """Measures and prints; nothing is asserted here."""
+    from tutor.agent.tutor import Tutor
+    from tutor.agent.turn import Delta, Done, Retrieved
+    from tutor.engine.settings import Sampling
+
+    home = Home.locate().create()
+    settings = set_value(load(home.settings_file), "greedy", True)
+    sampling = Sampling(greedy=True, max_tokens=BARE_TOKENS)
+    help_ms = _median_ms([sys.executable, "-m", "tutor", "--help"], 5)
+
+    Tutor.open(home, settings).close()  # whatever has to be prepared is prepared before the clock
+    began = time.perf_counter()
+    tutor = Tutor.open(home, settings)
+    open_ms = 1000 * (time.perf_counter() - began)
+
+    evidence_ms, first_word_ms, retrieve_ms, speed = [], [], [], []
+    for question in QUESTIONS:
+        began = time.perf_counter()
+        said = False
+        for event in tutor.ask(question, sampling=lambda: sampling):
+            now = 1000 * (time.perf_counter() - began)
+            if isinstance(event, Retrieved):
+                evidence_ms.append(now)
+            elif isinstance(event, Delta) and event.event.text.strip() and not said:
+                first_word_ms.append(now)
+                said = True
+            elif isinstance(event, Done):
+                retrieve_ms.append(event.answer.timings.retrieve_ms)
+                if event.answer.usage.completion_tokens > 16:
+                    speed.append(event.answer.timings.tokens_per_second)
+    path = Path(tutor.info.path)
+    tutor.close()
+    bare = [_bare_tokens_per_second(path, BARE_TOKENS) for _ in range(3)]
+
+    figures = {
+        "help_ms": help_ms,
+        "open_warm_ms": open_ms,
+        "question_to_evidence_ms": statistics.median(evidence_ms),
+        "question_to_first_word_ms": statistics.median(first_word_ms),
+        "retrieve_ms": statistics.median(retrieve_ms),
+        "tokens_per_second": statistics.median(speed),
+        "bare_tokens_per_second": statistics.median(bare),
+        "ratio_to_bare": statistics.median(speed) / statistics.median(bare),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    if arguments.json:
+        print_json({name: round(value, 3) for name, value in figures.items()})
+    else:
+        for name, value in figures.items():
+            print(f"{name:<28} {value:>10.2f}")
+
+
+def _median_ms(command: list[str], repeats: int) -> float:
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        times.append(1000 * (time.perf_counter() - began))
+    return statistics.median(times)
+
+
+def _bare_tokens_per_second(path: Path, count: int) -> float:
+    """llama-cpp-python's own greedy loop on the same file, all cores, flash attention."""
+    import os
+
+    from llama_cpp import Llama
+
+    cores = os.cpu_count()
+    llama = Llama(
+        str(path),
+        n_ctx=4096,
+        n_threads=cores,
+        n_threads_batch=cores,
+        flash_attn=True,
+        verbose=False,
+    )
+    tokens = llama.tokenize(b"Once upon a time", add_bos=False)
+    stream = llama.generate(tokens, temp=0.0)
+    next(stream)
+    began = time.perf_counter()
+    for _ in range(count):
+        next(stream)
+    speed = count / (time.perf_counter() - began)
+    llama.close()
+    return speed

@@ -1,0 +1,85 @@
+"""`tutor doctor`: is everything there, and does it work?"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from importlib.metadata import PackageNotFoundError, version
+
+from tutor.cli.output import print_json
+from tutor.home import Home
+from tutor.sessions.store import Store
+from tutor.settings import from_environment, load
+
+PACKAGES = ("llama-cpp-python", "chromadb", "sentence-transformers", "textual", "transformers")
+
+
+def run_doctor(arguments: argparse.Namespace) -> int:
+    """Checks each part on its own; status 1 when one of them fails."""
+    home = Home.locate()
+    checks = [
+        _check("python", lambda: platform.python_version()),
+        *(_check(name, lambda name=name: version(name)) for name in PACKAGES),  # type: ignore[misc]
+        _check("folders", lambda: str(home.create().data)),
+        _check("settings", lambda: str(from_environment(load(home.settings_file)).sampling)),
+        _check("model", lambda: _model()),
+        _check("lessons", lambda: _lessons()),
+        _check("index", lambda: _index(home)),
+        _check("conversations", lambda: _conversations(home)),
+    ]
+    healthy = all(check["ok"] for check in checks)
+    if arguments.json:
+        print_json({"ok": healthy, "checks": checks})
+    else:
+        for check in checks:
+            print(f"{'ok  ' if check['ok'] else 'FAIL'}  {check['name']:<22} {check['detail']}")
+    return 0 if healthy else 1
+
+
+def _check(name: str, probe: Callable[[], str]) -> dict[str, object]:
+    try:
+        return {"name": name, "ok": True, "detail": probe()}
+    except PackageNotFoundError:
+        return {
+            "name": name,
+            "ok": False,
+            "detail": f"missing: {sys.executable} -m pip install {name}",
+        }
+    # The doctor reports whatever is wrong; letting one fault hide the others would defeat it.
+    except Exception as error:
+        return {"name": name, "ok": False, "detail": str(error).splitlines()[0]}
+
+
+def _model() -> str:
+    from tutor.engine.gguf import read_model_info
+    from tutor.engine.prepare import embedded_model_path
+
+    info = read_model_info(embedded_model_path())
+    return f"{info.name}, {info.parameters:,} parameters"
+
+
+def _lessons() -> str:
+    from corpus import load_lessons
+
+    lessons = load_lessons()
+    return f"{len(lessons)} lessons, {sum(len(lesson.sections) for lesson in lessons)} sections"
+
+
+def _index(home: Home) -> str:
+    from corpus import load_lessons
+    from index.build import status
+
+    found = status(home.cache, load_lessons())
+    if found.state in ("stale", "missing"):
+        return f"{found.state}: built at the next start, or now by: tutor index build"
+    if found.state != "ready":
+        raise RuntimeError(f"{found.state}: run tutor index build")
+    return f"{found.passages} passages, {found.sentences} sentences"
+
+
+def _conversations(home: Home) -> str:
+    with closing(Store(home.database)) as store:
+        return f"{len(store.conversations())} in {home.database}"

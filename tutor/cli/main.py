@@ -1,0 +1,138 @@
+"""The parser, and the one place where errors become a line and an exit status.
+
+Nothing heavy is imported here: each command imports what it needs when it runs, so that
+`tutor --help` is instant. Status: 0 done, 1 the thing asked for failed, 2 wrong use, 130
+interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+WRONG_USE = 2
+INTERRUPTED = 130
+
+# Errors of our own, by name: importing their modules here would cost the start-up.
+_USE_ERRORS = frozenset(
+    "CourseError HomeError ModelFileError QuestionError RetrievalError SettingsError StoreError "
+    "UseError".split()
+)
+_FAILURES = frozenset(["EngineError"])
+
+
+class UseError(Exception):
+    """A command used wrongly; the message says what to do."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"tutor: {message} (see {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(WRONG_USE)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line; `run` of the result is `module:function` in tutor.cli."""
+    top = _Parser(
+        prog="tutor",
+        description="An offline tutor for the foundations of language models. "
+        "Without a command it opens the app.",
+    )
+    top.set_defaults(run="app:run_app")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND")
+
+    def command(group: argparse._SubParsersAction[_Parser], name: str, run: str, help: str):  # type: ignore[no-untyped-def]
+        made = group.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        made.set_defaults(run=run)
+        made.add_argument("--json", action="store_true", help="print JSON")
+        return made
+
+    ask = command(commands, "ask", "ask:run_ask", "ask one question")
+    ask.add_argument("question", nargs="?", help="the question; - reads standard input")
+    ask.add_argument("--batch", metavar="FILE", help="JSON lines {id, question, lesson?} or turns")
+    ask.add_argument("--lesson", type=int, metavar="N", help="the lesson that is open")
+    ask.add_argument("--no-rag", action="store_true", help="the model alone, without the lessons")
+    ask.add_argument("--adapter", metavar="NAME|none", help="the variant that speaks")
+    ask.add_argument("--model", metavar="PATH", help="another GGUF chat model")
+    for name in ("temperature", "top-k", "top-p", "min-p", "repeat-penalty", "seed", "max-tokens"):
+        ask.add_argument(f"--{name}", metavar=name[0].upper())
+    ask.add_argument("--greedy", action="store_true", help="always the most probable token")
+
+    search = command(commands, "search", "lookup:run_search", "search the lessons")
+    search.add_argument("query", nargs="?", help="what to look for; - reads standard input")
+    search.add_argument("--k", type=int, default=5, help="number of results (5)")
+    search.add_argument("--lesson", type=int, metavar="N", help="the lesson that is open")
+    search.add_argument("--mode", choices=["hybrid", "dense", "bm25"], default="hybrid")
+    search.add_argument("--batch", metavar="FILE", help="JSON lines {query} or {question}")
+
+    lessons = command(commands, "lessons", "lookup:run_lessons", "list the lessons, or read one")
+    lessons.add_argument("number", nargs="?", type=int)
+
+    tokens = command(commands, "tokens", "lookup:run_tokens", "cut a text into tokens")
+    tokens.add_argument("text", help="the text; - reads standard input")
+
+    def family(name: str, help: str) -> argparse._SubParsersAction[_Parser]:
+        made = commands.add_parser(name, help=help)
+        return made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    sessions = family("sessions", "list, export or delete conversations")
+    command(sessions, "list", "manage:list_sessions", "list the conversations").add_argument(
+        "--search", default="", metavar="TEXT", help="only those that contain TEXT"
+    )
+    export = command(sessions, "export", "manage:export_session", "print a conversation")
+    export.add_argument("id", type=int)
+    command(sessions, "delete", "manage:delete_session", "delete a conversation").add_argument(
+        "id", type=int
+    )
+
+    index = family("index", "the search index of the lessons")
+    command(index, "build", "manage:build_index", "index what is new or changed")
+    command(index, "status", "manage:index_status", "say whether the index is up to date")
+
+    models = family("models", "the models at hand")
+    command(models, "list", "manage:list_models", "list the models")
+    command(models, "prepare", "manage:prepare_model", "prepare the embedded model")
+    command(models, "use", "manage:use_model", "use another GGUF chat model").add_argument(
+        "path", help="a GGUF file, or 'embedded'"
+    )
+
+    config = family("config", "settings that persist")
+    command(config, "show", "manage:show_config", "show every setting and where files live")
+    change = command(config, "set", "manage:set_config", "change a setting")
+    change.add_argument("name")
+    change.add_argument("value")
+
+    command(commands, "doctor", "doctor:run_doctor", "check the installation")
+    command(commands, "bench", "bench:run_bench", "measure speed and memory")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status."""
+    # Before any dependency is imported: nothing may telephone home or fork warnings.
+    os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        arguments = parser().parse_args(argv)
+        module, _, function = arguments.run.partition(":")
+        return int(getattr(import_module(f"tutor.cli.{module}"), function)(arguments) or 0)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): not an error, and nothing more to say.
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        return 0
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else WRONG_USE
+    except Exception as error:
+        name = type(error).__name__
+        if name not in _USE_ERRORS | _FAILURES:
+            raise
+        print(f"tutor: {error}", file=sys.stderr)
+        return WRONG_USE if name in _USE_ERRORS else 1

@@ -1,0 +1,197 @@
+"""`tutor sessions`, `index`, `models`, `config`: looking after what the tutor keeps."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from corpus import load_lessons
+from tutor.cli.output import plain, print_json, progress_bars
+from tutor.home import Home
+from tutor.sessions.store import Store
+from tutor.settings import from_environment, load, save, set_value
+
+
+def _store() -> closing[Store]:
+    return closing(Store(Home.locate().create().database))
+
+
+def list_sessions(arguments: argparse.Namespace) -> None:
+    """Conversations, newest first."""
+    with _store() as store:
+        found = store.conversations(arguments.search)
+    if arguments.json:
+        print_json({"sessions": [asdict(conversation) for conversation in found]})
+        return
+    for conversation in found:
+        print(
+            f"{conversation.id:>4}  {conversation.messages:>3} messages  {plain(conversation.title)}"
+        )
+    if not found:
+        print("no conversation yet" if not arguments.search else "none contains that")
+
+
+def conversation_json(store: Store, id: int) -> dict[str, Any]:
+    """A conversation with all its messages. Raises StoreError for an unknown id."""
+    conversation = store.conversation(id)
+    messages = [
+        {
+            "role": message.role,
+            "text": message.text,
+            "state": message.state,
+            "created": message.created,
+            "answer": json.loads(message.answer) if message.answer else None,
+        }
+        for message in store.messages(id)
+    ]
+    return asdict(conversation) | {"messages": messages}
+
+
+def conversation_markdown(store: Store, id: int) -> str:
+    """A conversation as Markdown. Raises StoreError for an unknown id."""
+    speaker = {"user": "You", "assistant": "Tutor"}
+    parts = [f"# {store.conversation(id).title}"]
+    for message in store.messages(id):
+        parts.append(f"**{speaker.get(message.role, message.role)}**\n\n{message.text}")
+    return "\n\n".join(parts) + "\n"
+
+
+def export_session(arguments: argparse.Namespace) -> None:
+    """A conversation as Markdown, or as JSON with `--json`."""
+    with _store() as store:
+        if arguments.json:
+            print_json(conversation_json(store, arguments.id))
+        else:
+            print(plain(conversation_markdown(store, arguments.id)), end="")
+
+
+def delete_session(arguments: argparse.Namespace) -> None:
+    """Deletes a conversation for good."""
+    with _store() as store:
+        store.delete(arguments.id)
+    if arguments.json:
+        print_json({"deleted": arguments.id})
+    else:
+        print(f"conversation {arguments.id} deleted")
+
+
+def build_index(arguments: argparse.Namespace) -> None:
+    """Indexes lessons that are new or changed."""
+    from index.build import build
+
+    with progress_bars() as report:
+        cache = Home.locate().create().cache
+        made = build(load_lessons(), cache, lambda done: report("indexing", done))
+    if arguments.json:
+        print_json(asdict(made))
+    else:
+        print(
+            f"{made.added} passages indexed, {made.unchanged} unchanged, {made.removed} removed "
+            f"in {made.seconds:.1f} s"
+        )
+
+
+def index_status(arguments: argparse.Namespace) -> int:
+    """Whether the index is ready; status 1 where it is not."""
+    from index.build import status
+
+    found = status(Home.locate().create().cache, load_lessons())
+    if arguments.json:
+        print_json(asdict(found) | {"path": str(found.path)})
+    else:
+        print(
+            f"{found.state}: {found.passages} passages, {found.sentences} sentences, {found.path}"
+        )
+    return 0 if found.state == "ready" else 1
+
+
+def list_models(arguments: argparse.Namespace) -> None:
+    """The embedded model and the one in use."""
+    from tutor.engine.gguf import read_model_info
+    from tutor.engine.prepare import embedded_model_path
+
+    home = Home.locate()
+    in_use = from_environment(load(home.settings_file)).model
+    paths = [embedded_model_path(), *([Path(in_use).expanduser()] if in_use else [])]
+    models = []
+    for path in paths:
+        info = read_model_info(path)
+        used = str(path) == in_use or (not in_use and path == paths[0])
+        models.append(
+            {
+                "name": info.name,
+                "path": str(path),
+                "parameters": info.parameters,
+                "quantization": info.quantization,
+                "license": info.license,
+                "in_use": used,
+            }
+        )
+    if arguments.json:
+        print_json({"models": models})
+        return
+    for model in models:
+        mark = "*" if model["in_use"] else " "
+        print(f"{mark} {model['name']}  {model['parameters']:,} parameters  {model['path']}")
+
+
+def prepare_model(arguments: argparse.Namespace) -> None:
+    """Prepares the embedded model, if that was not done yet."""
+    from tutor.engine.prepare import prepared_model
+
+    with progress_bars() as report:
+        cache = Home.locate().create().cache
+        path = prepared_model(cache, lambda done: report("preparing the model", done))
+    if arguments.json:
+        print_json({"path": str(path), "bytes": path.stat().st_size})
+    else:
+        print(f"ready: {path}")
+
+
+def use_model(arguments: argparse.Namespace) -> None:
+    """Makes a GGUF file the model from now on. Raises ModelFileError for one that cannot be."""
+    home = Home.locate().create()
+    path = ""
+    if arguments.path != "embedded":
+        from tutor.engine.gguf import read_model_info
+
+        file = Path(arguments.path).expanduser().absolute()
+        read_model_info(file)
+        path = str(file)
+    save(set_value(load(home.settings_file), "model", path), home.settings_file)
+    if arguments.json:
+        print_json({"model": path or "embedded"})
+    else:
+        print(f"the tutor now speaks with {path or 'the embedded model'}")
+
+
+def show_config(arguments: argparse.Namespace) -> None:
+    """Every setting as it counts now, and where files live."""
+    home = Home.locate()
+    settings = from_environment(load(home.settings_file))
+    flat = settings.sampling.model_dump() | settings.model_dump(exclude={"sampling"})
+    paths = {
+        "settings": str(home.settings_file),
+        "conversations": str(home.database),
+        "cache": str(home.cache),
+    }
+    if arguments.json:
+        print_json({"settings": flat, "paths": paths})
+        return
+    for name, value in (flat | paths).items():
+        print(f"{name:<15} {value}")
+
+
+def set_config(arguments: argparse.Namespace) -> None:
+    """Changes one setting for good. Raises SettingsError and changes nothing otherwise."""
+    home = Home.locate().create()
+    settings = set_value(load(home.settings_file), arguments.name, arguments.value)
+    save(settings, home.settings_file)
+    if arguments.json:
+        print_json({"name": arguments.name, "value": arguments.value})
+    else:
+        print(f"{arguments.name} = {arguments.value}")

@@ -1,0 +1,1 @@
+"""The model: load, tokenize, sample, generate. Knows nothing of lessons."""

@@ -1,0 +1,65 @@
+"""Messages to token ids by the model's own chat template, with no way in for control tokens.
+
+The template is rendered with a placeholder for each message's content. The text around the
+placeholders is ours and may hold control tokens; the contents are tokenized as plain text, so
+`<|im_end|>` typed by a user, or standing in a lesson, stays seven ordinary characters and more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from jinja2 import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from tutor.engine.errors import EngineError, ModelFileError
+from tutor.engine.events import Message
+
+# Private-use characters cannot come from a template, and contents never pass through it.
+_PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
+
+
+@lru_cache(maxsize=4)
+def _compiled(template: str):  # type: ignore[no-untyped-def]
+    def raise_exception(message: str) -> None:
+        raise TemplateError(message)
+
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment.globals["raise_exception"] = raise_exception
+    return environment.from_string(template)
+
+
+def render_chat(
+    messages: Sequence[Message],
+    template: str,
+    tokenize: Callable[[str, bool], list[int]],
+    *,
+    bos: str = "",
+    eos: str = "",
+) -> list[int]:
+    """Token ids of the conversation up to where the assistant speaks.
+
+    `tokenize(text, special)` cuts text into ids. Raises ModelFileError for a template that does
+    not render, EngineError where it drops a message.
+    """
+    stand_ins = [
+        {"role": message.role, "content": f"\ue000{n}\ue001"} for n, message in enumerate(messages)
+    ]
+    try:
+        text = _compiled(template).render(
+            messages=stand_ins, add_generation_prompt=True, bos_token=bos, eos_token=eos
+        )
+    except TemplateError as error:
+        raise ModelFileError(f"the model's chat template cannot be used: {error}") from error
+    parts = _PLACEHOLDER.split(text)
+    if sorted(map(int, parts[1::2])) != list(range(len(messages))):
+        raise EngineError("the model's chat template leaves out or doubles a message")
+    ids: list[int] = []
+    for n, part in enumerate(parts):
+        if n % 2:
+            ids += tokenize(messages[int(part)].content, False)
+        elif part:
+            ids += tokenize(part, True)
+    return ids

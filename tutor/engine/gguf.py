@@ -1,0 +1,180 @@
+"""The header of a GGUF file, read without llama.cpp: what the model is, and whether it is whole.
+
+A cut-off or foreign file is refused here, in Python, before native code maps it. Layout of the
+format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from tutor.engine.errors import ModelFileError
+
+_SCALARS = {
+    0: "B",
+    1: "b",
+    2: "H",
+    3: "h",
+    4: "I",
+    5: "i",
+    6: "f",
+    7: "?",
+    10: "Q",
+    11: "q",
+    12: "d",
+}
+_STRING, _ARRAY = 8, 9
+# Bytes and elements of one block of each tensor type (ggml.h, ggml-common.h).
+_BLOCKS = {
+    0: (4, 1), 1: (2, 1), 2: (18, 32), 3: (20, 32), 6: (22, 32), 7: (24, 32), 8: (34, 32),
+    10: (84, 256), 11: (110, 256), 12: (144, 256), 13: (176, 256), 14: (210, 256), 30: (2, 1),
+}  # fmt: skip
+_FILE_TYPES = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
+    11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",
+    17: "Q5_K_M", 18: "Q6_K", 32: "BF16",
+}  # fmt: skip
+_LARGEST = 1 << 26
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a model file says of itself."""
+
+    name: str
+    path: str
+    architecture: str
+    parameters: int
+    layers: int
+    width: int
+    feed_forward: int
+    heads: int
+    kv_heads: int
+    n_vocab: int
+    n_ctx_train: int
+    quantization: str
+    file_bytes: int
+    license: str
+    chat_template: str | None
+
+
+class _Reader:
+    """A cursor over the mapped file; every read is checked against its end by struct or slice."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self.data = data
+        self.at = 0
+
+    def scalar(self, code: str) -> Any:
+        (value,) = struct.unpack_from("<" + code, self.data, self.at)
+        self.at += struct.calcsize("<" + code)
+        return value
+
+    def text(self) -> str:
+        length = self.scalar("Q")
+        if length > _LARGEST or self.at + length > len(self.data):
+            raise ValueError("a text runs past the end of the file")
+        self.at += length
+        return self.data[self.at - length : self.at].decode("utf-8", "replace")
+
+    def value(self, kind: int) -> Any:
+        """A metadata value; of an array only its length, since vocabularies are long."""
+        if kind == _STRING:
+            return self.text()
+        if kind != _ARRAY:
+            return self.scalar(_SCALARS[kind])
+        kind, count = self.scalar("I"), self.scalar("Q")
+        if count > _LARGEST:
+            raise ValueError("an array is longer than any vocabulary")
+        if kind in _SCALARS:
+            self.at += count * struct.calcsize("<" + _SCALARS[kind])
+        else:
+            for _ in range(count):
+                if kind == _STRING:
+                    self.at += 8 + struct.unpack_from("<Q", self.data, self.at)[0]
+                else:
+                    raise ValueError("nested arrays are not expected")
+        return count
+
+
+def read_model_info(path: Path) -> ModelInfo:
+    """The header of `path`. Raises ModelFileError for what is missing, foreign, or cut off."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if data[:4] != b"GGUF":
+                raise ModelFileError(
+                    f"{path} is no GGUF model file: name a file that ends in .gguf"
+                )
+            return _read(path, _Reader(data), len(data))
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, IndexError, struct.error, OverflowError) as error:
+        raise ModelFileError(
+            f"{path} is cut off or damaged ({error}): get the file again"
+        ) from error
+
+
+def _read(path: Path, reader: _Reader, size: int) -> ModelInfo:
+    reader.at = 4
+    version, n_tensors, n_fields = reader.scalar("I"), reader.scalar("Q"), reader.scalar("Q")
+    if version not in (2, 3):
+        raise ValueError(f"GGUF version {version}")
+    meta: dict[str, Any] = {}
+    for _ in range(n_fields):
+        key = reader.text()
+        meta[key] = reader.value(reader.scalar("I"))
+    parameters, end = 0, 0
+    for _ in range(n_tensors):
+        reader.text()
+        shape = [reader.scalar("Q") for _ in range(min(reader.scalar("I"), 8))]
+        kind, offset = reader.scalar("I"), reader.scalar("Q")
+        parameters += prod(shape)
+        block_bytes, block_elements = _BLOCKS.get(kind, (0, 1))
+        end = max(end, offset + prod(shape) // block_elements * block_bytes)
+    alignment = meta.get("general.alignment", 32)
+    start = -(-reader.at // alignment) * alignment
+    if start + end > size:
+        raise ValueError(f"{size:,} bytes where {start + end:,} are needed")
+
+    arch = meta["general.architecture"]
+    heads = meta.get(f"{arch}.attention.head_count", 0)
+    return ModelInfo(
+        name=_display_name(path),
+        path=str(path),
+        architecture=arch,
+        parameters=parameters,
+        layers=meta.get(f"{arch}.block_count", 0),
+        width=meta.get(f"{arch}.embedding_length", 0),
+        feed_forward=meta.get(f"{arch}.feed_forward_length", 0),
+        heads=heads,
+        kv_heads=meta.get(f"{arch}.attention.head_count_kv", heads),
+        n_vocab=meta.get(f"{arch}.vocab_size", meta.get("tokenizer.ggml.tokens", 0)),
+        n_ctx_train=meta.get(f"{arch}.context_length", 0),
+        quantization=_FILE_TYPES.get(meta.get("general.file_type", -1), "unknown"),
+        file_bytes=size,
+        license=meta.get("general.license", "unknown"),
+        chat_template=meta.get("tokenizer.chat_template"),
+    )
+
+
+def _display_name(path: Path) -> str:
+    """The file's name without its quantization: metadata often names a checkpoint instead."""
+    for separator in (".", "-"):
+        head, found, tail = path.stem.rpartition(separator)
+        if found and tail.upper().startswith(("Q", "F16", "F32", "BF16", "IQ")):
+            return head
+    return path.stem
+
+
+def require_chat(info: ModelInfo) -> ModelInfo:
+    """The same info. Raises ModelFileError for a model without a chat template."""
+    if not info.chat_template:
+        raise ModelFileError(
+            f"{info.path} has no chat template: it is a base model; name an instruct model"
+        )
+    return info

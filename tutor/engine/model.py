@@ -1,0 +1,128 @@
+"""A llama.cpp model and its context, by the low-level API: tokens in, logits out.
+
+This wraps exactly what the engine needs and hides the C types. It is not safe for several threads
+but for the vocabulary's methods, which only read. Sampling and chat templates live elsewhere.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
+
+from tutor.engine.errors import EngineError, ModelFileError
+from tutor.engine.events import Token
+from tutor.engine.gguf import ModelInfo, read_model_info, require_chat
+from tutor.engine.logs import collect_logs
+
+N_BATCH = 512
+_ABORTED = 2
+
+
+class Aborted(Exception):
+    """The abort callback asked for a stop while tokens were being read."""
+
+
+class Model:
+    """Weights, vocabulary and one context of `n_ctx` tokens with flash attention."""
+
+    def __init__(
+        self, path: Path, n_ctx: int, n_threads: int, should_abort: Callable[[], bool]
+    ) -> None:
+        """Loads the file. Raises ModelFileError where llama.cpp or the tutor cannot use it."""
+        self.info: ModelInfo = require_chat(read_model_info(path))
+        self.n_ctx = min(n_ctx, self.info.n_ctx_train or n_ctx)
+        llama_cpp.llama_backend_init()
+        with collect_logs() as logs:
+            self._model = llama_cpp.llama_model_load_from_file(
+                os.fsencode(path), llama_cpp.llama_model_default_params()
+            )
+        if not self._model:
+            raise ModelFileError(f"llama.cpp cannot load {path}: {logs.last or 'unknown reason'}")
+        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
+        self.n_vocab: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
+
+        # ctypes keeps no reference of its own: the callback must live as long as the context.
+        self._abort = llama_cpp.ggml_abort_callback(lambda _data: should_abort())
+        parameters = llama_cpp.llama_context_default_params()
+        parameters.n_ctx = self.n_ctx
+        parameters.n_batch = N_BATCH
+        parameters.n_ubatch = N_BATCH
+        parameters.n_threads = n_threads
+        parameters.n_threads_batch = n_threads
+        parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        parameters.no_perf = True
+        parameters.abort_callback = self._abort
+        with collect_logs() as logs:
+            self._context = llama_cpp.llama_init_from_model(self._model, parameters)
+        if not self._context:
+            llama_cpp.llama_model_free(self._model)
+            raise EngineError(
+                f"no context of {self.n_ctx} tokens: {logs.last or 'too little memory'}; lower n_ctx"
+            )
+        self._memory = llama_cpp.llama_get_memory(self._context)
+
+    def close(self) -> None:
+        if self._context:
+            llama_cpp.llama_free(self._context)
+            llama_cpp.llama_model_free(self._model)
+            self._context = None
+
+    # Vocabulary
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids of `text`; control tokens are recognised only with `special`."""
+        data = text.encode("utf-8", "replace")
+        size = len(data) + 16
+        buffer = (llama_cpp.llama_token * size)()
+        count = llama_cpp.llama_tokenize(self._vocab, data, len(data), buffer, size, False, special)
+        if count < 0:
+            raise EngineError("the text could not be cut into tokens")
+        return list(buffer[:count])
+
+    def token_bytes(self, id: int) -> bytes:
+        """The bytes that a token stands for; control tokens give their name."""
+        buffer = ctypes.create_string_buffer(256)
+        size = llama_cpp.llama_token_to_piece(self._vocab, id, buffer, len(buffer), 0, True)
+        return buffer.raw[: max(size, 0)]
+
+    def token(self, id: int) -> Token:
+        data = self.token_bytes(id)
+        special = bool(llama_cpp.llama_vocab_is_control(self._vocab, id))
+        return Token(id, data.decode("utf-8", "replace"), data, special)
+
+    def is_end(self, id: int) -> bool:
+        """Whether the token ends a generation (llama_vocab_is_eog)."""
+        return bool(llama_cpp.llama_vocab_is_eog(self._vocab, id))
+
+    # Context
+
+    def decode(self, ids: Sequence[int]) -> None:
+        """Reads tokens after those in memory, in batches. Raises Aborted or EngineError.
+
+        After either the caller cuts the memory back: part of `ids` may already stand in it.
+        """
+        for start in range(0, len(ids), N_BATCH):
+            part = ids[start : start + N_BATCH]
+            tokens = (llama_cpp.llama_token * len(part))(*part)
+            status = llama_cpp.llama_decode(
+                self._context, llama_cpp.llama_batch_get_one(tokens, len(part))
+            )
+            if status == _ABORTED:
+                raise Aborted
+            if status != 0:
+                raise EngineError(f"llama.cpp could not read the tokens (llama_decode: {status})")
+
+    def logits(self) -> NDArray[np.float32]:
+        """The logits after the last token read, shape (n_vocab,); a view, valid until decode."""
+        pointer = llama_cpp.llama_get_logits_ith(self._context, -1)
+        return np.ctypeslib.as_array(pointer, shape=(self.n_vocab,))
+
+    def keep(self, length: int) -> None:
+        """Forgets everything in memory after the first `length` tokens."""
+        llama_cpp.llama_memory_seq_rm(self._memory, 0, length, -1)

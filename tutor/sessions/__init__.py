@@ -1,0 +1,1 @@
+"""Conversations, reading progress: kept in SQLite as they happen."""

@@ -1,0 +1,39 @@
+"""The store's schema as named steps, applied once each, in order, never edited afterwards."""
+
+from __future__ import annotations
+
+import sqlite3
+
+
+def m001_initial(db: sqlite3.Connection) -> None:
+    """Conversations, messages, sections read."""
+    db.execute(
+        "CREATE TABLE conversation (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL,"
+        " created REAL NOT NULL, updated REAL NOT NULL)"
+    )
+    db.execute(
+        "CREATE TABLE message (id INTEGER PRIMARY KEY AUTOINCREMENT, conversation INTEGER NOT NULL"
+        " REFERENCES conversation (id) ON DELETE CASCADE, role TEXT NOT NULL, text TEXT NOT NULL,"
+        " answer TEXT NOT NULL DEFAULT '', state TEXT NOT NULL, created REAL NOT NULL)"
+    )
+    db.execute("CREATE INDEX message_conversation ON message (conversation, id)")
+    db.execute("CREATE TABLE read_section (passage_id TEXT PRIMARY KEY, at REAL NOT NULL)")
+
+
+MIGRATIONS = (m001_initial,)
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Brings a connection's database to the newest schema; each step whole or not at all."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        db.execute("CREATE TABLE IF NOT EXISTS migration (name TEXT PRIMARY KEY)")
+        done = {row[0] for row in db.execute("SELECT name FROM migration")}
+        for step in MIGRATIONS:
+            if step.__name__ not in done:
+                step(db)
+                db.execute("INSERT INTO migration (name) VALUES (?)", (step.__name__,))
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise

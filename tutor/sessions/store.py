@@ -1,0 +1,203 @@
+"""The store: conversations, their messages, and how far each lesson has been read.
+
+Every write is its own transaction in WAL mode, so that a killed process loses at most the text
+that it had not yet handed over. Times are Unix seconds. One `Store` may be used from several
+threads; a lock keeps their statements apart.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tutor.sessions.migrations import migrate
+
+
+class StoreError(Exception):
+    """What could not be stored or found; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation as lists show it."""
+
+    id: int
+    title: str
+    created: float
+    updated: float
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """One message. `answer` is the finished turn as JSON; empty for a question or a cut answer."""
+
+    id: int
+    conversation: int
+    role: str
+    text: str
+    answer: str
+    state: str
+    """`done`, `streaming` (found so after a crash), or `stopped`."""
+    created: float
+
+
+class Store:
+    """Conversations in one SQLite file, readable by its owner only."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens or creates the file; a damaged one is kept aside and a fresh one begun.
+
+        `notice` then says where the old file is. Raises StoreError if the folder is not writable.
+        """
+        self.path = path
+        self.notice = ""
+        self._lock = threading.RLock()
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._db = self._open()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and "lock" in str(error):
+                raise StoreError(f"{path} is locked by another program: close it first") from error
+            self._db = self._begin_afresh(error)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be opened: {error.strerror}") from error
+
+    def _open(self) -> sqlite3.Connection:
+        if not self.path.exists():
+            os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+        db = sqlite3.connect(self.path, timeout=10, check_same_thread=False, isolation_level=None)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA foreign_keys=ON")
+            if (state := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise sqlite3.DatabaseError(state)
+            migrate(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _begin_afresh(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+        aside = self.path.with_suffix(f".damaged-{int(time.time())}{self.path.suffix}")
+        try:
+            os.replace(self.path, aside)
+            for leftover in ("-wal", "-shm"):
+                self.path.with_name(self.path.name + leftover).unlink(missing_ok=True)
+            db = self._open()
+        except (OSError, sqlite3.DatabaseError) as again:
+            raise StoreError(f"{self.path} cannot be opened: {error}") from again
+        self.notice = (
+            f"The store was damaged ({error}); it is kept as {aside}, a new one was begun."
+        )
+        return db
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def _run(self, sql: str, values: Iterable[object] = ()) -> sqlite3.Cursor:
+        with self._lock:
+            try:
+                return self._db.execute(sql, tuple(values))  # type: ignore[arg-type]
+            except sqlite3.Error as error:
+                raise StoreError(f"{self.path}: {error}") from error
+
+    # Conversations
+
+    def begin(self, title: str = "") -> int:
+        """A new conversation's id."""
+        now = time.time()
+        row = self._run(
+            "INSERT INTO conversation (title, created, updated) VALUES (?, ?, ?)",
+            (title, now, now),
+        )
+        return int(row.lastrowid or 0)
+
+    def conversations(self, search: str = "") -> list[Conversation]:
+        """All conversations, or those whose title or text contains `search`; newest first."""
+        rows = self._run(
+            """SELECT c.id, c.title, c.created, c.updated,
+                      (SELECT count(*) FROM message m WHERE m.conversation = c.id)
+               FROM conversation c
+               WHERE ?1 = '' OR instr(lower(c.title), lower(?1)) > 0 OR EXISTS (
+                   SELECT 1 FROM message m
+                   WHERE m.conversation = c.id AND instr(lower(m.text), lower(?1)) > 0)
+               ORDER BY c.updated DESC, c.id DESC""",
+            (search,),
+        )
+        return [Conversation(*row) for row in rows]
+
+    def conversation(self, id: int) -> Conversation:
+        """One conversation. Raises StoreError for an unknown id."""
+        for conversation in self.conversations():
+            if conversation.id == id:
+                return conversation
+        raise StoreError(f"there is no conversation {id}: see `tutor sessions list`")
+
+    def rename(self, id: int, title: str) -> None:
+        self.conversation(id)
+        self._run("UPDATE conversation SET title = ? WHERE id = ?", (title, id))
+
+    def delete(self, id: int) -> None:
+        self.conversation(id)
+        self._run("DELETE FROM conversation WHERE id = ?", (id,))
+
+    # Messages
+
+    def add(self, conversation: int, role: str, text: str, *, state: str = "done") -> int:
+        """Appends a message and returns its id; the first question titles the conversation."""
+        now = time.time()
+        row = self._run(
+            "INSERT INTO message (conversation, role, text, state, created) VALUES (?, ?, ?, ?, ?)",
+            (conversation, role, text, state, now),
+        )
+        title = " ".join(text.split())[:60] if role == "user" else ""
+        self._run(
+            "UPDATE conversation SET updated = ?, title = CASE title WHEN '' THEN ? ELSE title END"
+            " WHERE id = ?",
+            (now, title, conversation),
+        )
+        return int(row.lastrowid or 0)
+
+    def update(self, message: int, text: str, *, answer: str = "", state: str = "done") -> None:
+        """Replaces a message's text, as an answer grows."""
+        self._run(
+            "UPDATE message SET text = ?, answer = ?, state = ? WHERE id = ?",
+            (text, answer, state, message),
+        )
+
+    def remove_from(self, message: int) -> None:
+        """Removes a message and all that follow it in its conversation (edit, ask again)."""
+        self._run(
+            "DELETE FROM message WHERE id >= ?1 AND conversation ="
+            " (SELECT conversation FROM message WHERE id = ?1)",
+            (message,),
+        )
+
+    def messages(self, conversation: int) -> list[StoredMessage]:
+        """The messages of a conversation in order."""
+        rows = self._run(
+            "SELECT id, conversation, role, text, answer, state, created FROM message"
+            " WHERE conversation = ? ORDER BY id",
+            (conversation,),
+        )
+        return [StoredMessage(*row) for row in rows]
+
+    # Reading progress
+
+    def mark_read(self, passage_id: str) -> None:
+        """Remembers that a section was read to its end."""
+        self._run(
+            "INSERT INTO read_section (passage_id, at) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (passage_id, time.time()),
+        )
+
+    def read_sections(self) -> set[str]:
+        """The passage ids of all sections that were read."""
+        return {row[0] for row in self._run("SELECT passage_id FROM read_section")}
