@@ -10,9 +10,12 @@ from index.passages import Passage
 from index.retriever import Hit, Retriever
 
 OVERLAP_WEIGHT = 0.25
-FIRST_BONUS = 0.12
+FIRST_BONUS = 0.2
 """A section opens with its answer in one sentence (corpus convention)."""
-RANK_COST = 0.06
+RANK_COST = 0.12
+SHORT_COST = 0.15
+"""For a sentence under `SHORT` words: it rarely answers when quoted alone."""
+SHORT = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ def evidence(retriever: Retriever, query: str, hits: Sequence[Hit], n: int = 2) 
                 + OVERLAP_WEIGHT * len(shared) / max(len(asked), 1)
                 + FIRST_BONUS * (place == 0)
                 - RANK_COST * (hit.rank - 1)
+                - SHORT_COST * (len(sentence.split()) < SHORT)
             )
             found.append((score, hit.rank, place, Evidence(hit.passage, sentence, score)))
     best = sorted(found, key=lambda item: -item[0])[:n]
