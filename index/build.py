@@ -72,7 +72,7 @@ def indexed_vectors(
             if list(kept["digests"]) == [p.digest for p in passages]:
                 return np.split(kept["vectors"], kept["ends"][:-1])
     # A missing, cut-off or foreign snapshot is written anew; numpy and zipfile raise many types.
-    except Exception:  # noqa: S110
+    except Exception:
         pass
     vectors = _update(passages, cache, encoder, progress or (lambda done: None))[3]
     found = [vectors[passage.passage_id] for passage in passages]

@@ -32,12 +32,12 @@ def compose(
     history: Sequence[Exchange],
     room: int,
 ) -> Prompt:
-    """The prompt in at most `n_ctx - room` tokens; `room` is kept for the answer.
+    """The prompt with `room` tokens kept for the answer, but never over half of the context.
 
     The oldest exchanges go first, then the last notes. Raises EngineError where the question
     alone does not fit.
     """
-    limit = engine.n_ctx - room
+    limit = engine.n_ctx - min(room, engine.n_ctx // 2)
     for first in range(len(history) + 1):
         tokens = _render(engine, question, notes, history[first:])
         if len(tokens) <= limit:

@@ -38,6 +38,7 @@ from tutor.engine.prepare import prepared_model
 from tutor.engine.settings import Sampling
 from tutor.home import Home
 from tutor.settings import Settings
+from tutor.text import plain
 
 Progress = Callable[[str, float], None]
 
@@ -189,7 +190,7 @@ class Tutor:
 
 def checked(question: str) -> str:
     """The question without control characters and outer space. Raises QuestionError."""
-    question = "".join(c for c in question if c.isprintable() or c in "\n\t").strip()
+    question = plain(question).strip()
     if not question:
         raise QuestionError("the question is empty: type a question about the lessons")
     if len(question) > QUESTION_LIMIT:

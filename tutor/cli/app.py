@@ -8,7 +8,7 @@ import sys
 from tutor.cli.main import UseError
 from tutor.home import Home
 from tutor.sessions.store import Store
-from tutor.settings import from_environment, load
+from tutor.settings import from_environment, load, save
 
 
 def run_app(arguments: argparse.Namespace) -> int:
@@ -27,7 +27,7 @@ def run_app(arguments: argparse.Namespace) -> int:
         return Tutor.open(home, settings, progress)
 
     try:
-        TutorApp(store, open_tutor, settings.sampling).run()
+        TutorApp(store, open_tutor, settings, lambda s: save(s, home.settings_file)).run()
     finally:
         store.close()
     return 0

@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from typing import Any
 
+from tutor.agent.record import answer_record
 from tutor.agent.turn import Answer, Delta, Done, Exchange, Retrieved
 from tutor.cli.main import UseError
-from tutor.cli.output import plain, print_json, progress_bars, read_batch, read_text
+from tutor.cli.output import print_json, progress_bars, read_batch, read_text
 from tutor.home import Home
 from tutor.settings import Settings, from_environment, load, set_value
-
-
-def answer_json(answer: Answer) -> dict[str, Any]:
-    """An answer with the contract's field names."""
-    return {
-        "id": answer.id,
-        "question": answer.question,
-        "answer": answer.text,
-        "answer_source": answer.answer_source,
-        "model_text": answer.model_text,
-        "refused": answer.refused,
-        "intent": answer.intent,
-        "demo": answer.demo,
-        "sources": [asdict(source) for source in answer.sources],
-        "quotes": [asdict(quote) for quote in answer.quotes],
-        "grounding": {
-            "supported": answer.supported,
-            "sentences": [asdict(sentence) for sentence in answer.sentences],
-        },
-        "model": answer.model,
-        "adapter": answer.adapter,
-        "settings": answer.settings.model_dump(),
-        "usage": asdict(answer.usage),
-        "timings": asdict(answer.timings),
-        "stop_reason": answer.stop_reason,
-    }
+from tutor.text import plain
 
 
 def settings_of(arguments: argparse.Namespace, home: Home) -> Settings:
@@ -92,7 +67,7 @@ def run_ask(arguments: argparse.Namespace) -> int:
                 print_json({"id": id, "error": str(error)})
                 continue
             if not show:
-                print_json(answer_json(answer))
+                print_json(answer_record(answer))
         return 1 if failed else 0
     finally:
         tutor.close()

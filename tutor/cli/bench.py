@@ -30,8 +30,8 @@ BARE_TOKENS = 128
 
 def run_bench(arguments: argparse.Namespace) -> None:
     """Measures and prints; nothing is asserted here."""
-    from tutor.agent.tutor import Tutor
     from tutor.agent.turn import Delta, Done, Retrieved
+    from tutor.agent.tutor import Tutor
     from tutor.engine.settings import Sampling
 
     home = Home.locate().create()

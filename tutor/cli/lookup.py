@@ -6,8 +6,9 @@ import argparse
 
 from corpus import Lesson, load_lessons
 from tutor.cli.main import UseError
-from tutor.cli.output import plain, print_json, progress_bars, read_batch, read_text
+from tutor.cli.output import print_json, progress_bars, read_batch, read_text
 from tutor.home import Home
+from tutor.text import plain
 
 
 def run_search(arguments: argparse.Namespace) -> int:

@@ -19,8 +19,16 @@ INTERRUPTED = 130
 
 # Errors of our own, by name: importing their modules here would cost the start-up.
 _USE_ERRORS = frozenset(
-    "CourseError HomeError ModelFileError QuestionError RetrievalError SettingsError StoreError "
-    "UseError".split()
+    [
+        "CourseError",
+        "HomeError",
+        "ModelFileError",
+        "QuestionError",
+        "RetrievalError",
+        "SettingsError",
+        "StoreError",
+        "UseError",
+    ]
 )
 _FAILURES = frozenset(["EngineError"])
 

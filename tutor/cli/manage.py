@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from corpus import load_lessons
-from tutor.cli.output import plain, print_json, progress_bars
+from tutor.cli.output import print_json, progress_bars
 from tutor.home import Home
+from tutor.sessions.export import conversation_json, conversation_markdown
 from tutor.sessions.store import Store
 from tutor.settings import from_environment, load, save, set_value
+from tutor.text import plain
 
 
 def _store() -> closing[Store]:
@@ -33,31 +33,6 @@ def list_sessions(arguments: argparse.Namespace) -> None:
         )
     if not found:
         print("no conversation yet" if not arguments.search else "none contains that")
-
-
-def conversation_json(store: Store, id: int) -> dict[str, Any]:
-    """A conversation with all its messages. Raises StoreError for an unknown id."""
-    conversation = store.conversation(id)
-    messages = [
-        {
-            "role": message.role,
-            "text": message.text,
-            "state": message.state,
-            "created": message.created,
-            "answer": json.loads(message.answer) if message.answer else None,
-        }
-        for message in store.messages(id)
-    ]
-    return asdict(conversation) | {"messages": messages}
-
-
-def conversation_markdown(store: Store, id: int) -> str:
-    """A conversation as Markdown. Raises StoreError for an unknown id."""
-    speaker = {"user": "You", "assistant": "Tutor"}
-    parts = [f"# {store.conversation(id).title}"]
-    for message in store.messages(id):
-        parts.append(f"**{speaker.get(message.role, message.role)}**\n\n{message.text}")
-    return "\n\n".join(parts) + "\n"
 
 
 def export_session(arguments: argparse.Namespace) -> None:

@@ -17,11 +17,6 @@ def print_json(value: object) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
-def plain(text: str) -> str:
-    """Text without control characters other than newline and tab: safe for a terminal."""
-    return "".join(c for c in text if c.isprintable() or c in "\n\t")
-
-
 def read_text(argument: str | None, what: str) -> str:
     """The argument, or standard input for `-`. Raises UseError where there is none."""
     if argument is None:

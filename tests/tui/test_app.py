@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Markdown, OptionList, Static
+
+from tutor.agent.tutor import Tutor
+from tutor.sessions.store import Store
+from tutor.settings import Settings, set_value
+from tutor.tui.app import TutorApp
+from tutor.tui.composer import Composer
+from tutor.tui.conversation import SourceLink, Turn
+from tutor.tui.reader import Reader
+from tutor.tui.sessions import SessionList
+
+QUESTION = "Why does a high temperature make answers stranger?"
+
+
+async def wait_until(
+    pilot: Pilot[None], condition: Callable[[], bool], seconds: float = 60
+) -> None:
+    """Lets the app run until `condition` holds; fails when it never does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        await pilot.pause(0.02)
+
+
+@pytest.fixture
+def app(store: Store, tutor: Tutor) -> TutorApp:
+    return TutorApp(store, lambda progress: tutor, set_value(Settings(), "max_tokens", 24))
+
+
+async def say(pilot: Pilot[None], text: str) -> None:
+    app = pilot.app
+    assert isinstance(app, TutorApp)
+    await wait_until(pilot, lambda: app.tutor is not None)
+    app.query_one(Composer).load_text(text)
+    app.query_one(Composer).focus()
+    await pilot.press("enter")
+
+
+async def ask(pilot: Pilot[None], text: str) -> Turn:
+    await say(pilot, text)
+    app = pilot.app
+    assert isinstance(app, TutorApp)
+    await wait_until(pilot, lambda: bool(app.query(SourceLink)) and not app._answering)
+    await pilot.pause()
+    return app.query(Turn).last()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 50)])
+async def test_a_question_is_answered_from_a_lesson_and_shows_its_source(
+    app: TutorApp, size: tuple[int, int]
+) -> None:
+    async with app.run_test(size=size) as pilot:
+        turn = await ask(pilot, QUESTION)
+        assert "flattens the distribution" in turn.evidence
+        assert app.query(SourceLink).first().passage_id.startswith("6/")
+        assert "tok/s" in str(app.query_one("#status", Static).render())
+
+
+async def test_pressing_a_source_opens_the_lesson_at_the_passage(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ask(pilot, QUESTION)
+        app.query(SourceLink).first().focus()
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: isinstance(app.screen, Reader))
+        assert len(app.screen.query(".cited")) == 1
+        outline = app.screen.query_one("#outline", OptionList)
+        await wait_until(pilot, lambda: bool(outline.highlighted))
+        cited = app.screen.passage_id  # type: ignore[attr-defined]
+        await wait_until(pilot, lambda: cited in app.store.read_sections())
+        await pilot.press("escape")
+        assert not isinstance(app.screen, Reader)
+
+
+async def test_escape_stops_an_answer_and_keeps_what_was_said(app: TutorApp) -> None:
+    app.settings = set_value(app.settings, "max_tokens", 2000)
+    app.settings = set_value(app.settings, "temperature", 2)
+    app.settings = set_value(app.settings, "min_p", 0)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await say(pilot, QUESTION)
+        await wait_until(
+            pilot, lambda: bool(app.query(Turn)) and app.query(Turn).last().words != ""
+        )
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: not app._answering)
+        stored = app.store.messages(1)[-1]
+        assert stored.state == "stopped" and "flattens" in stored.text
+
+
+async def test_a_setting_changes_by_slash_command_and_by_key(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await say(pilot, "/set temperature 1.2")
+        await wait_until(pilot, lambda: app.sampling.temperature == 1.2)
+        app.query_one("#knob-temperature").focus()
+        await pilot.press("right")
+        await wait_until(pilot, lambda: app.sampling.temperature == 1.3)
+
+
+async def test_a_wrong_setting_changes_nothing(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        before = app.settings
+        await say(pilot, "/set temperature 9")
+        await wait_until(pilot, lambda: len(app._notifications) > 0)
+        assert app.settings == before
+
+
+async def test_the_conversation_is_there_again_after_a_restart(
+    app: TutorApp, store: Store, tutor: Tutor
+) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        first = await ask(pilot, QUESTION)
+        evidence = first.evidence
+    again = TutorApp(store, lambda progress: tutor, Settings())
+    async with again.run_test(size=(120, 40)) as pilot:
+        await wait_until(pilot, lambda: bool(again.query(SourceLink)))
+        assert again.query(Turn).last().evidence == evidence
+
+
+async def test_markup_and_control_characters_are_shown_as_text(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ask(pilot, "[bold]what is a token[/bold]\x1b[31m?")
+        shown = str(app.query(".question").last(Static).render())
+        assert "[bold]what is a token[/bold]" in shown and "\x1b" not in shown
+
+
+async def test_a_question_that_is_too_long_stays_in_the_input(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await say(pilot, "x " * 25_000)
+        await wait_until(pilot, lambda: len(app._notifications) > 0)
+        assert len(app.query_one(Composer).text) == 50_000
+        assert not app.query(Turn)
+
+
+async def test_panels_are_drawers_in_a_narrow_terminal(app: TutorApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert not app.query_one("#lessons").display
+        await pilot.press("f2")
+        await wait_until(pilot, lambda: app.query_one("#lessons").display)
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: not app.query_one("#lessons").display)
+
+
+async def test_tab_completes_a_slash_command(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.query_one(Composer).focus()
+        await pilot.press("slash", "d", "e", "tab")
+        assert app.query_one(Composer).text == "/decoding "
+
+
+async def test_a_new_conversation_begins_with_the_welcome(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ask(pilot, QUESTION)
+        await pilot.press("ctrl+n")
+        await wait_until(pilot, lambda: bool(app.query(".welcome")))
+        assert isinstance(app.query_one(".welcome"), Markdown) and not app.query(Turn)
+
+
+async def test_the_sessions_list_resumes_a_conversation(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ask(pilot, QUESTION)
+        await pilot.press("ctrl+n")
+        await wait_until(pilot, lambda: not app.query(Turn))
+        await pilot.press("f4")
+        await wait_until(pilot, lambda: isinstance(app.screen, SessionList))
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: bool(app.query(Turn)))

@@ -1,0 +1,34 @@
+"""A conversation as JSON or as Markdown."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from tutor.sessions.store import Store
+
+
+def conversation_json(store: Store, id: int) -> dict[str, Any]:
+    """A conversation with all its messages. Raises StoreError for an unknown id."""
+    conversation = store.conversation(id)
+    messages = [
+        {
+            "role": message.role,
+            "text": message.text,
+            "state": message.state,
+            "created": message.created,
+            "answer": json.loads(message.answer) if message.answer else None,
+        }
+        for message in store.messages(id)
+    ]
+    return asdict(conversation) | {"messages": messages}
+
+
+def conversation_markdown(store: Store, id: int) -> str:
+    """A conversation as Markdown. Raises StoreError for an unknown id."""
+    speaker = {"user": "You", "assistant": "Tutor"}
+    parts = [f"# {store.conversation(id).title}"]
+    for message in store.messages(id):
+        parts.append(f"**{speaker.get(message.role, message.role)}**\n\n{message.text}")
+    return "\n\n".join(parts) + "\n"

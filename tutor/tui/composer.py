@@ -1,0 +1,76 @@
+"""Where the learner types: Enter sends, Ctrl+J begins a new line, Up and Down recall."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.message import Message
+from textual.widgets import TextArea
+
+from tutor.tui.commands import completions
+
+
+class Composer(TextArea):
+    """A text area that grows with its text and sends it."""
+
+    class Sent(Message):
+        """The learner pressed Enter on `text`."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self) -> None:
+        super().__init__(id="composer", placeholder="ask, or /help", show_line_numbers=False)
+        self.past: list[str] = []
+        self._back = 0
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Sent(self.text))
+        elif event.key in ("ctrl+j", "shift+enter"):
+            event.stop()
+            event.prevent_default()
+            self.insert("\n")
+        elif event.key == "tab" and self.text.startswith("/"):
+            event.stop()
+            event.prevent_default()
+            self._complete()
+        elif (event.key == "up" and self.cursor_location[0] == 0 and self._recall(1)) or (
+            event.key == "down" and self._at_last_line and self._recall(-1)
+        ):
+            event.stop()
+            event.prevent_default()
+        else:
+            await super()._on_key(event)
+
+    @property
+    def _at_last_line(self) -> bool:
+        return self.cursor_location[0] == self.document.line_count - 1
+
+    def _recall(self, step: int) -> bool:
+        back = self._back + step
+        if not 0 <= back <= len(self.past):
+            return False
+        self._back = back
+        self.put(self.past[-back] if back else "")
+        return True
+
+    def _complete(self) -> None:
+        found = completions(self.text)
+        if len(found) == 1:
+            self.put(found[0] + " ")
+        elif found:
+            self.app.notify("  ".join(found), markup=False)
+
+    def put(self, text: str) -> None:
+        """Replaces the text and puts the cursor at its end."""
+        self.load_text(text)
+        self.move_cursor(self.document.end)
+
+    def remember(self, text: str) -> None:
+        """Clears the field after `text` was sent."""
+        self.past.append(text)
+        self._back = 0
+        self.load_text("")

@@ -1,0 +1,108 @@
+"""The conversation: one widget a turn, the quoted evidence first, the model's words after it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
+from textual.widgets import Markdown, Static
+
+from tutor.text import plain
+
+
+class SourceLink(Static, can_focus=True):
+    """A source of an answer; pressing it opens the lesson at the passage."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "open the lesson here")]
+
+    class Opened(Message):
+        """The learner wants to read `passage_id`."""
+
+        def __init__(self, passage_id: str) -> None:
+            super().__init__()
+            self.passage_id = passage_id
+
+    def __init__(self, number: int, source: dict[str, Any]) -> None:
+        super().__init__(
+            f"[{number}] lesson {source['lesson']} · {source['section']}", markup=False
+        )
+        self.passage_id: str = source["passage_id"]
+
+    def action_open(self) -> None:
+        self.post_message(self.Opened(self.passage_id))
+
+    def on_click(self) -> None:
+        self.action_open()
+
+
+class Turn(Vertical):
+    """A question, the evidence, the model's own words, the sources."""
+
+    def __init__(self, question: str) -> None:
+        super().__init__(classes="turn")
+        self.question = question
+        self.evidence = ""
+        self.words = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static("You", classes="speaker")
+        yield Static(plain(self.question), classes="question", markup=False)
+        yield Static("Tutor", classes="speaker")
+        yield Markdown(classes="evidence", open_links=False)
+        yield Static("", classes="label", markup=False)
+        yield Markdown(classes="words", open_links=False)
+        yield Vertical(classes="sources")
+        yield Static("", classes="state", markup=False)
+
+    async def show_evidence(self, text: str, sources: list[dict[str, Any]]) -> None:
+        """The part that is true by construction, and links to where it stands."""
+        self.evidence = text
+        await self.query_one(".evidence", Markdown).update(plain(text))
+        box = self.query_one(".sources", Vertical)
+        await box.remove_children()
+        await box.mount_all([SourceLink(n, s) for n, s in enumerate(sources, start=1)])
+
+    async def show_words(self, text: str) -> None:
+        """The model's words so far, marked as unchecked."""
+        self.words = text
+        self.query_one(".label", Static).update("the model's own words, unchecked:")
+        await self.query_one(".words", Markdown).update(plain(text))
+
+    async def show_record(self, record: dict[str, Any]) -> None:
+        """A finished answer, as it was stored."""
+        if record["answer_source"] == "evidence":
+            await self.show_evidence(record["answer"], record["sources"])
+        sentences = record["grounding"]["sentences"]
+        if record["model_text"]:
+            await self.show_words(record["model_text"])
+            held = sum(sentence["supported"] for sentence in sentences)
+            self.query_one(".label", Static).update(
+                f"the model's own words; the lessons support {held} of its "
+                f"{len(sentences)} sentences:"
+            )
+        if record["stop_reason"] == "cancelled":
+            self.show_state("stopped")
+
+    def show_state(self, text: str) -> None:
+        """A line below the answer: thinking, stopped, what went wrong."""
+        self.query_one(".state", Static).update(plain(text))
+
+
+class Conversation(VerticalScroll):
+    """All turns; it follows the newest text until the reader scrolls up."""
+
+    def on_mount(self) -> None:
+        self.anchor()
+
+    async def begin(self, question: str) -> Turn:
+        """A new turn at the end."""
+        turn = Turn(question)
+        await self.mount(turn)
+        self.anchor()
+        return turn
+
+    async def clear(self) -> None:
+        await self.remove_children()

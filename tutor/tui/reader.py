@@ -1,0 +1,69 @@
+"""The lesson reader: sections as an outline beside the text; what was seen counts as read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Footer, Markdown, OptionList
+from textual.widgets.option_list import Option
+
+from corpus import Lesson
+
+
+class Reader(ModalScreen[str | None]):
+    """One lesson. Closes with a question to ask about a section, or with nothing."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "back"),
+        Binding("a", "ask", "ask about this section"),
+    ]
+
+    def __init__(
+        self, lesson: Lesson, passage_id: str | None, mark_read: Callable[[str], None]
+    ) -> None:
+        super().__init__()
+        self.lesson = lesson
+        self.passage_id = passage_id
+        self._mark_read = mark_read
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="reader"):
+            outline = OptionList(
+                *(Option(section.heading) for section in self.lesson.sections),
+                id="outline",
+                markup=False,
+            )
+            outline.border_title = f"Lesson {self.lesson.number}"
+            yield outline
+            with VerticalScroll(id="page") as page:
+                page.border_title = self.lesson.title
+                for section in self.lesson.sections:
+                    marked = section.passage_id == self.passage_id
+                    yield Markdown(
+                        f"## {section.heading}\n\n{section.text}",
+                        classes="section cited" if marked else "section",
+                        open_links=False,
+                    )
+        yield Footer()
+
+    def on_mount(self) -> None:
+        ids = [section.passage_id for section in self.lesson.sections]
+        place = ids.index(self.passage_id) if self.passage_id in ids else 0
+        outline = self.query_one("#outline", OptionList)
+        outline.focus()
+        # The sections know their heights only after they have been laid out.
+        self.call_after_refresh(lambda: setattr(outline, "highlighted", place))
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        section = list(self.query(".section"))[event.option_index]
+        self.query_one("#page", VerticalScroll).scroll_to_widget(section, top=True, animate=False)
+        self._mark_read(self.lesson.sections[event.option_index].passage_id)
+
+    def action_ask(self) -> None:
+        place = self.query_one("#outline", OptionList).highlighted or 0
+        self.dismiss(self.lesson.sections[place].heading)
