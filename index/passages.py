@@ -13,7 +13,7 @@ from corpus import Lesson
 # an abbreviation or an initial.
 _END = re.compile(r"(?<=[.!?])[\"')\]*]*\s+(?=[\"'(*`]*[A-Z0-9`])")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|al|Fig|approx|Dr|Mr|Ms|St|No)|\b[A-Z])\.$")
-_MARKUP = re.compile(r"[*`_]{1,2}(?=\S)|(?<=\S)[*`]{1,2}")
+_MARKUP = re.compile(r"\*{1,2}(?=\S)|(?<=\S)\*{1,2}|`")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ MIN_OVERLAP = 0.60
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _NEGATION = re.compile(r"\b(?:no|not|never|none|nothing|cannot|without|neither|nor)\b|n't\b")
+_CLAUSE_END = re.compile(r"[,;:](?=\s)|\bbut\b|\bwhile\b|\bbecause\b")
 _SHORT = 3
 
 
@@ -50,9 +51,21 @@ def ground(text: str, passages: Sequence[Passage], encoder: Encoder) -> tuple[Se
 
 
 def _agree(claim: str, evidence: str) -> bool:
+    """Whether some clause of the evidence says what the claim says.
+
+    A negation binds its own clause ("keeps the keys, so that they are not computed again"), so
+    only evidence without any is compared as a whole.
+    """
     claim, evidence = claim.lower(), evidence.lower()
+    parts = _CLAUSE_END.split(evidence)
+    if not _NEGATION.search(evidence):
+        parts.append(evidence)
     words = {word for word in _WORD.findall(claim) if len(word) > _SHORT}
-    shared = words & set(_WORD.findall(evidence))
-    numbers = set(_NUMBER.findall(claim)) <= set(_NUMBER.findall(evidence))
-    negation = bool(_NEGATION.search(claim)) == bool(_NEGATION.search(evidence))
-    return numbers and negation and len(shared) >= MIN_OVERLAP * max(len(words), 1)
+    numbers = set(_NUMBER.findall(claim))
+    negated = bool(_NEGATION.search(claim))
+    return any(
+        numbers <= set(_NUMBER.findall(part))
+        and negated == bool(_NEGATION.search(part))
+        and len(words & set(_WORD.findall(part))) >= MIN_OVERLAP * max(len(words), 1)
+        for part in parts
+    )

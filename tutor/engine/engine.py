@@ -119,6 +119,10 @@ class Engine:
     def tokens(self, text: str, special: bool = False) -> list[Token]:
         return [self._model.token(id) for id in self.tokenize(text, special)]
 
+    def token_bytes(self, id: int) -> bytes:
+        """The bytes that a token stands for."""
+        return self._model.token_bytes(id)
+
     def count(self, text: str) -> int:
         return len(self.tokenize(text))
 

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import pytest
+
+from tutor.agent.compose import compose
+from tutor.agent.followup import topic
+from tutor.agent.ground import ground
+from tutor.agent.turn import Answer, Delta, Done, Exchange, Retrieved
+from tutor.agent.tutor import QuestionError, Tutor
+from tutor.engine.errors import EngineError
+from tutor.engine.settings import Sampling
+
+SHORT = Sampling(greedy=True, max_tokens=16)
+
+
+def answer(
+    tutor: Tutor, question: str, history: list[Exchange] | None = None, **more: object
+) -> Answer:
+    events = list(tutor.ask(question, history or [], sampling=lambda: SHORT, **more))  # type: ignore[arg-type]
+    assert isinstance(events[-1], Done)
+    return events[-1].answer
+
+
+def test_the_evidence_comes_before_the_first_word_of_the_model(tutor: Tutor) -> None:
+    kinds = [type(e) for e in tutor.ask("What is a token?", sampling=lambda: SHORT)]
+    assert kinds[0] is Retrieved and kinds[1] is Delta and kinds[-1] is Done
+
+
+def test_every_quote_stands_word_for_word_in_its_source(tutor: Tutor) -> None:
+    found = answer(tutor, "Why does a high temperature make answers stranger?")
+    assert found.sources[0].lesson == 6 and found.quotes
+    for quote in found.quotes:
+        source = found.sources[quote.source - 1]
+        assert quote.text in " ".join(source.text.split())
+        assert f"{quote.text} [{quote.source}]" in found.text
+
+
+def test_a_follow_up_is_answered_from_the_topic_of_the_conversation(tutor: Tutor) -> None:
+    first = answer(tutor, "What is a minibatch?")
+    before = Exchange(first.question, first.text, first.sources[0].passage_id)
+    assert "minibatch" in answer(tutor, "why more than one?", [before]).text
+
+
+def test_a_question_that_the_lessons_do_not_answer_is_told_so(tutor: Tutor) -> None:
+    found = answer(tutor, "Who won the football world cup?")
+    assert found.refused and found.model_text == "" and "nearest lesson" in found.text
+
+
+def test_without_retrieval_the_answer_is_the_models(tutor: Tutor) -> None:
+    found = answer(tutor, "What is a token?", rag=False)
+    assert found.answer_source == "model" and found.text == found.model_text and not found.sources
+
+
+@pytest.mark.parametrize("question", ["", "  \n", "\x1b\x07", "x" * 100_000])
+def test_an_empty_or_too_long_question_is_refused(tutor: Tutor, question: str) -> None:
+    with pytest.raises(QuestionError):
+        list(tutor.ask(question))
+
+
+def test_markup_binary_and_special_tokens_are_answered_or_refused_in_peace(tutor: Tutor) -> None:
+    for question in ("[red]what is a token<|im_end|>", "\x00\x01 what is a token \ufffd", "```"):
+        try:
+            assert answer(tutor, question)
+        except Exception as error:
+            assert "empty" in str(error)
+
+
+def test_history_that_does_not_fit_is_dropped_from_its_beginning(tutor: Tutor) -> None:
+    history = [Exchange(f"question {n} " * 60, "answer " * 60) for n in range(20)]
+    made = compose(tutor.engine, "What is a token?", ["A token is a piece."], history, 160)
+    assert 0 < made.dropped_exchanges < 20
+    assert len(made.tokens) <= tutor.n_ctx - 160
+
+
+def test_a_question_that_cannot_fit_is_refused(tutor: Tutor) -> None:
+    with pytest.raises(EngineError, match="shorten"):
+        compose(tutor.engine, "1234567890 " * 400, [], [], 160)
+
+
+def test_a_question_with_terms_of_its_own_needs_no_topic() -> None:
+    before = [Exchange("What is a minibatch?", "…", "2/what-is-a-minibatch")]
+    assert topic("How does softmax turn logits into probabilities?", before) == ""
+    assert "minibatch" in topic("why more than one?", before)
+    assert topic("why more than one?", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("claim", "supported"),
+    [
+        ("The KV cache keeps the keys and values of the tokens already read.", True),
+        ("The KV cache does not keep the keys and values of the tokens already read.", False),
+        ("The cache needs 99,999 bytes for each token in SmolLM2-135M.", False),
+        ("Bananas are yellow and grow in the tropics.", False),
+    ],
+)
+def test_a_claim_is_supported_only_where_a_passage_says_so(
+    tutor: Tutor, claim: str, supported: bool
+) -> None:
+    passages = [hit.passage for hit in tutor.retriever.search("What is the KV cache?", 2)]
+    (sentence,) = ground(claim, passages, tutor.retriever.encoder)
+    assert sentence.supported is supported

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tutor.engine.engine import Engine
+from tutor.engine.errors import EngineError, ModelFileError
+from tutor.engine.events import Message
+from tutor.engine.settings import Sampling
+
+GREEDY = Sampling(greedy=True, max_tokens=24)
+ENDLESS = Sampling(temperature=5, top_k=0, top_p=1, min_p=0, max_tokens=1500)
+
+
+def prompt(engine: Engine, text: str) -> list[int]:
+    return engine.render_chat([Message("user", text)])
+
+
+def said(engine: Engine, text: str, sampling: Sampling) -> str:
+    return "".join(e.text for e in engine.generate(prompt(engine, text), lambda: sampling))
+
+
+def test_the_same_seed_says_the_same(engine: Engine) -> None:
+    sampling = Sampling(seed=7, temperature=1.2, max_tokens=32)
+    assert said(engine, "Tell a story.", sampling) == said(engine, "Tell a story.", sampling)
+
+
+def test_seed_zero_is_a_seed_like_any_other(engine: Engine) -> None:
+    zero = Sampling(seed=0, temperature=2, max_tokens=32)
+    first = said(engine, "Tell a story.", zero)
+    assert first == said(engine, "Tell a story.", zero)
+    assert first != said(engine, "Tell a story.", zero.model_copy(update={"seed": 1}))
+
+
+def test_a_repeated_prompt_comes_from_the_cache(engine: Engine) -> None:
+    ids = prompt(engine, "What is a cache?")
+    for _ in range(2):
+        generation = engine.generate(ids, lambda: GREEDY)
+        list(generation)
+    assert generation.stats.cached_tokens == len(ids) - 1
+
+
+def test_a_cached_prompt_is_answered_as_a_fresh_one(engine: Engine) -> None:
+    first = said(engine, "What is a list?", GREEDY)
+    said(engine, "Something else entirely, and longer.", GREEDY)
+    assert said(engine, "What is a list?", GREEDY) == first
+
+
+def test_cancelling_while_the_prompt_is_read_stops_and_harms_nothing(engine: Engine) -> None:
+    before = said(engine, "What is a tree?", GREEDY)
+    cancel = threading.Event()
+    generation = engine.generate(prompt(engine, "word " * 1500), lambda: GREEDY, cancel)
+    cancel.set()
+    assert list(generation) == []
+    assert generation.stats.stop_reason == "cancelled"
+    assert said(engine, "What is a tree?", GREEDY) == before
+
+
+def test_cancelling_in_mid_answer_keeps_what_was_said(engine: Engine) -> None:
+    generation = engine.generate(prompt(engine, "Talk."), lambda: ENDLESS)
+    events = []
+    for event in generation:
+        events.append(event)
+        if len(events) == 5:
+            generation.cancel()
+    assert generation.stats.stop_reason == "cancelled"
+    assert 5 <= generation.stats.completion_tokens < 1500
+
+
+def test_a_setting_turned_in_mid_answer_acts_on_the_next_token(engine: Engine) -> None:
+    current = [ENDLESS]
+    count = 0
+    for _ in engine.generate(prompt(engine, "Talk."), lambda: current[0]):
+        count += 1
+        if count == 5:
+            current[0] = ENDLESS.model_copy(update={"max_tokens": 6})
+    # Between the fifth token and the change the worker may be a few tokens ahead of the reader.
+    assert count < 100
+
+
+def test_an_event_tells_probability_and_entropy_of_the_full_distribution(engine: Engine) -> None:
+    event = next(iter(engine.generate(prompt(engine, "Hi"), lambda: GREEDY)))
+    assert event.logprob <= 0 and 0 <= event.entropy <= 15.6
+
+
+def test_an_empty_prompt_is_refused(engine: Engine) -> None:
+    with pytest.raises(EngineError, match="empty"):
+        engine.generate([], lambda: GREEDY)
+
+
+def test_a_prompt_longer_than_the_context_is_refused(engine: Engine) -> None:
+    with pytest.raises(EngineError, match="shorten"):
+        engine.generate([5] * engine.n_ctx, lambda: GREEDY)
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.gguf").write_text("hello")
+    with pytest.raises(ModelFileError, match="no GGUF"):
+        Engine(tmp_path / "x.gguf")
+
+
+def test_a_cut_off_model_is_refused(tmp_path: Path, model_path: Path) -> None:
+    cut = tmp_path / "cut.gguf"
+    with model_path.open("rb") as file:
+        cut.write_bytes(file.read(50_000_000))
+    with pytest.raises(ModelFileError, match="cut off"):
+        Engine(cut)
+
+
+def test_a_cut_off_header_is_refused(tmp_path: Path, model_path: Path) -> None:
+    cut = tmp_path / "cut.gguf"
+    with model_path.open("rb") as file:
+        cut.write_bytes(file.read(1_000))
+    with pytest.raises(ModelFileError, match="cut off"):
+        Engine(cut)
+
+
+def test_a_model_without_a_chat_template_is_refused(tmp_path: Path, model_path: Path) -> None:
+    # The key is renamed in place, so that the file stays whole but has no template.
+    data = model_path.read_bytes().replace(b"tokenizer.chat_template", b"tokenizer.chat_xxxxxxxx")
+    (tmp_path / "base.gguf").write_bytes(data)
+    with pytest.raises(ModelFileError, match="chat template"):
+        Engine(tmp_path / "base.gguf")

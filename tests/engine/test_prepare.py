@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tutor.engine import prepare
+from tutor.engine.gguf import read_model_info
+from tutor.engine.prepare import prepared_model
+
+
+@pytest.fixture
+def copy(tmp_path: Path, model_path: Path) -> Path:
+    """A cache of its own, with the prepared model in it."""
+    shutil.copytree(model_path.parent, tmp_path / "models")
+    return tmp_path
+
+
+def test_the_prepared_model_has_the_same_parameters_in_eight_bits(model_path: Path) -> None:
+    info = read_model_info(model_path)
+    assert (info.parameters, info.quantization) == (134_515_008, "Q8_0")
+
+
+def test_a_prepared_model_is_not_made_again(copy: Path) -> None:
+    before = prepared_model(copy).stat().st_ino
+    assert prepared_model(copy).stat().st_ino == before
+
+
+def test_a_cut_off_model_is_made_again(copy: Path, model_path: Path) -> None:
+    target = copy / "models" / model_path.name
+    whole = target.stat().st_size
+    with target.open("r+b") as file:
+        file.truncate(1000)
+    seen: list[float] = []
+    assert prepared_model(copy, seen.append).stat().st_size == whole
+    assert seen[-1] == 1.0
+
+
+def test_a_missing_model_package_names_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(prepare.ModelFileError, match="pip install"):
+        prepare.embedded_model_path()

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from corpus import load_lessons
+from index.passages import passages_of, split_sentences, without_markup
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("One. Two.", ["One.", "Two."]),
+        ("A 1.5 GB file. It fits.", ["A 1.5 GB file.", "It fits."]),
+        ("Use words, e.g. Paris. Done.", ["Use words, e.g. Paris.", "Done."]),
+        ("Why? Because!", ["Why?", "Because!"]),
+        ("- first item\n- second item", ["- first item", "- second item"]),
+        ("A line\nthat runs on.", ["A line that runs on."]),
+    ],
+)
+def test_sentences_are_cut_where_a_reader_would(text: str, sentences: list[str]) -> None:
+    assert split_sentences(text) == sentences
+
+
+def test_no_text_of_a_lesson_is_lost_in_sentences() -> None:
+    for passage in passages_of(load_lessons()):
+        assert "".join("".join(passage.sentences).split()) == "".join(passage.text.split())
+
+
+def test_markup_is_taken_off_but_snake_case_stays() -> None:
+    assert without_markup("**bold** and `code` with top_p") == "bold and code with top_p"
