@@ -259,10 +259,10 @@ class TutorApp(App[None]):
         limit = self.tutor.n_ctx if self.tutor else 0
         full = round(10 * used / limit) if limit else 0
         self._status(
-            f"context {'▓' * full}{'░' * (10 - full)} {used} / {limit} · "
-            f"{usage['prompt_tokens']} prompt ({usage['cached_tokens']} cached) + "
-            f"{usage['completion_tokens']} answer tokens · "
-            f"{timings['tokens_per_second']:.0f} tok/s · {event.record['model']}"
+            f"{timings['tokens_per_second']:.0f} tok/s · "
+            f"{usage['prompt_tokens']} + {usage['completion_tokens']} tokens "
+            f"({usage['cached_tokens']} cached) · "
+            f"context {'▓' * full}{'░' * (10 - full)} {used}/{limit} · {event.record['model']}"
         )
 
     def on_failed(self, event: Failed) -> None:

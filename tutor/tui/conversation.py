@@ -42,7 +42,7 @@ class Turn(Vertical):
     """A question, the evidence, the model's own words, the sources."""
 
     def __init__(self, question: str) -> None:
-        super().__init__(classes="turn")
+        super().__init__(classes="turn -silent")
         self.question = question
         self.evidence = ""
         self.words = ""
@@ -68,6 +68,7 @@ class Turn(Vertical):
     async def show_words(self, text: str) -> None:
         """The model's words so far, marked as unchecked."""
         self.words = text
+        self.set_class(not text.strip(), "-silent")
         self.query_one(".label", Static).update("the model's own words, unchecked:")
         await self.query_one(".words", Markdown).update(plain(text))
 
