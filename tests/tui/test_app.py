@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Markdown, OptionList, Static
+from textual.widgets import OptionList, Static
 
 from tutor.agent.tutor import Tutor
 from tutor.sessions.store import Store
@@ -15,6 +15,8 @@ from tutor.tui.composer import Composer
 from tutor.tui.conversation import SourceLink, Turn
 from tutor.tui.reader import Reader
 from tutor.tui.sessions import SessionList
+from tutor.tui.status import StatusLine
+from tutor.tui.welcome import Example, Welcome
 
 QUESTION = "Why does a high temperature make answers stranger?"
 
@@ -34,10 +36,22 @@ def app(store: Store, tutor: Tutor) -> TutorApp:
     return TutorApp(store, lambda progress: tutor, set_value(Settings(), "max_tokens", 24))
 
 
+def talk_on(app: TutorApp) -> None:
+    """Sets the knobs so that an answer goes on: nearly uniform draws miss the end token."""
+    for name, value in {
+        "max_tokens": 1500,
+        "temperature": 5,
+        "top_k": 0,
+        "top_p": 1,
+        "min_p": 0,
+    }.items():
+        app.settings = set_value(app.settings, name, value)
+
+
 async def say(pilot: Pilot[None], text: str) -> None:
     app = pilot.app
     assert isinstance(app, TutorApp)
-    await wait_until(pilot, lambda: app.tutor is not None)
+    await wait_until(pilot, lambda: app.chat.tutor is not None)
     app.query_one(Composer).load_text(text)
     app.query_one(Composer).focus()
     await pilot.press("enter")
@@ -47,7 +61,7 @@ async def ask(pilot: Pilot[None], text: str) -> Turn:
     await say(pilot, text)
     app = pilot.app
     assert isinstance(app, TutorApp)
-    await wait_until(pilot, lambda: bool(app.query(SourceLink)) and not app._answering)
+    await wait_until(pilot, lambda: bool(app.query(SourceLink)) and not app.chat.answering)
     await pilot.pause()
     return app.query(Turn).last()
 
@@ -79,22 +93,14 @@ async def test_pressing_a_source_opens_the_lesson_at_the_passage(app: TutorApp) 
 
 
 async def test_escape_stops_an_answer_and_keeps_what_was_said(app: TutorApp) -> None:
-    # Nearly uniform draws do not hit the end token by themselves.
-    for name, value in {
-        "max_tokens": 2000,
-        "temperature": 5,
-        "top_k": 0,
-        "top_p": 1,
-        "min_p": 0,
-    }.items():
-        app.settings = set_value(app.settings, name, value)
+    talk_on(app)
     async with app.run_test(size=(120, 40)) as pilot:
         await say(pilot, QUESTION)
         await wait_until(
             pilot, lambda: bool(app.query(Turn)) and app.query(Turn).last().words != ""
         )
         await pilot.press("escape")
-        await wait_until(pilot, lambda: not app._answering)
+        await wait_until(pilot, lambda: not app.chat.answering)
         stored = app.store.messages(1)[-1]
         assert stored.state == "stopped" and "flattens" in stored.text
 
@@ -163,8 +169,8 @@ async def test_a_new_conversation_begins_with_the_welcome(app: TutorApp) -> None
     async with app.run_test(size=(120, 40)) as pilot:
         await ask(pilot, QUESTION)
         await pilot.press("ctrl+n")
-        await wait_until(pilot, lambda: bool(app.query(".welcome")))
-        assert isinstance(app.query_one(".welcome"), Markdown) and not app.query(Turn)
+        await wait_until(pilot, lambda: bool(app.query(Welcome)))
+        assert not app.query(Turn)
 
 
 async def test_the_sessions_list_resumes_a_conversation(app: TutorApp) -> None:
@@ -176,3 +182,38 @@ async def test_the_sessions_list_resumes_a_conversation(app: TutorApp) -> None:
         await wait_until(pilot, lambda: isinstance(app.screen, SessionList))
         await pilot.press("enter")
         await wait_until(pilot, lambda: bool(app.query(Turn)))
+
+
+async def test_an_example_of_the_welcome_is_asked_when_pressed(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_until(pilot, lambda: app.chat.tutor is not None)
+        await pilot.click(app.query(Example).first())
+        await wait_until(pilot, lambda: bool(app.query(SourceLink)) and not app.chat.answering)
+        assert app.query(Turn).last().question == QUESTION
+
+
+async def test_the_status_line_counts_while_the_answer_streams(app: TutorApp) -> None:
+    talk_on(app)
+    seen: set[str] = set()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await say(pilot, QUESTION)
+
+        def counted_three_times() -> bool:
+            seen.add(str(app.query_one(StatusLine).render()))
+            return len([line for line in seen if "tok/s" in line]) > 3
+
+        await wait_until(pilot, counted_three_times)
+        assert app.chat.answering
+        await pilot.press("escape")
+
+
+async def test_another_conversation_can_be_opened_while_an_answer_streams(app: TutorApp) -> None:
+    talk_on(app)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await say(pilot, QUESTION)
+        await wait_until(
+            pilot, lambda: bool(app.query(Turn)) and app.query(Turn).last().words != ""
+        )
+        await pilot.press("ctrl+n")
+        await wait_until(pilot, lambda: not app.chat.answering and bool(app.query(Welcome)))
+        assert app.store.messages(1)[-1].state == "stopped"

@@ -117,6 +117,14 @@ class Retrieved:
 
 
 @dataclass(frozen=True, slots=True)
+class Began:
+    """The prompt has been read; `cached_tokens` of it were still in memory."""
+
+    prompt_tokens: int
+    cached_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
     """One token of the model's own words."""
 
@@ -130,4 +138,4 @@ class Done:
     answer: Answer
 
 
-TurnEvent = Retrieved | Delta | Done
+TurnEvent = Retrieved | Began | Delta | Done

@@ -22,6 +22,7 @@ from tutor.agent.followup import topic
 from tutor.agent.ground import ground
 from tutor.agent.turn import (
     Answer,
+    Began,
     Delta,
     Done,
     Exchange,
@@ -99,7 +100,7 @@ class Tutor:
         rag: bool = True,
         id: str = "",
     ) -> Iterator[TurnEvent]:
-        """One turn as a stream: Retrieved (with `rag`), a Delta a token, and Done at the end.
+        """One turn as a stream: Retrieved (with `rag`), Began, a Delta a token, Done at the end.
 
         `sampling` is read at every token. Raises QuestionError for an empty or too long question.
         """
@@ -115,12 +116,15 @@ class Tutor:
             retrieved = self._retrieved(question, hits, history, began)
             yield retrieved
 
-        text, usage, timings, stop, tokens = "", Usage(), Timings(), "end", []
+        text, usage, timings, stop = "", Usage(), Timings(), "end"
+        tokens: list[int] = []
         if not retrieved.refused:
             notes = [quote.text for quote in retrieved.quotes]
             prompt = compose(self.engine, question, notes, history, settings.max_tokens)
             generation = self.engine.generate(prompt.tokens, sampling, cancel)
             for event in generation:
+                if not tokens:
+                    yield Began(len(prompt.tokens), generation.cached_tokens)
                 text += event.text
                 tokens.append(event.id)
                 yield Delta(event)

@@ -33,6 +33,8 @@ class Generation:
         self.prompt = list(prompt)
         self.sampling = sampling
         self.began = time.perf_counter()
+        self.cached_tokens = 0
+        """Of the prompt, those that were still in memory; known with the first event."""
         self._cancel = cancel
         self._events: queue.SimpleQueue[TokenEvent | GenerationStats | Exception] = (
             queue.SimpleQueue()
@@ -186,6 +188,7 @@ class Engine:
         # The last prompt token is always read again: its logits are needed.
         cached = _common_prefix(self._in_memory, prompt[:-1])
         self._forget(cached)
+        generation.cached_tokens = cached
         chain = SamplerChain(self._model.n_vocab)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         said = 0

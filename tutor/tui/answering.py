@@ -10,12 +10,12 @@ from collections.abc import Callable
 from textual.message import Message
 
 from tutor.agent.record import answer_record
-from tutor.agent.turn import Delta, Done, Exchange, Retrieved
+from tutor.agent.turn import Began, Delta, Done, Exchange, Retrieved
 from tutor.agent.tutor import Tutor
 from tutor.engine.settings import Sampling
 from tutor.sessions.store import Store
 from tutor.tui.conversation import Turn
-from tutor.tui.messages import Evidence, Failed, Finished, Words
+from tutor.tui.messages import Evidence, Failed, Figures, Finished, Words
 
 UPDATES_A_SECOND = 20
 """More would cost drawing time and show nothing that an eye can follow."""
@@ -34,8 +34,9 @@ def answer(
 ) -> None:
     """Answers `turn.question`; what the learner sees is stored at least once a second."""
     message = store.add(conversation, "assistant", "", state="streaming")
-    shown, words = "", ""
-    drawn = kept = time.monotonic()
+    shown, words, unsent = "", "", ""
+    prompt = Began(0, 0)
+    drawn = kept = first = time.monotonic()
     try:
         for event in tutor.ask(turn.question, history, lesson, sampling, cancel):
             now = time.monotonic()
@@ -43,11 +44,19 @@ def answer(
                 shown = event.text
                 store.update(message, shown, state="streaming")
                 post(Evidence(turn, event))
+            elif isinstance(event, Began):
+                prompt = event
             elif isinstance(event, Delta):
                 words += event.event.text
+                unsent += event.event.text
+                said = event.event.index
+                if said == 0:
+                    first = now
                 if now - drawn >= 1 / UPDATES_A_SECOND:
                     drawn = now
-                    post(Words(turn, words))
+                    speed = said / (now - first) if said else 0.0
+                    post(Words(turn, unsent, _figures(tutor, prompt, said + 1, speed)))
+                    unsent = ""
                 if now - kept >= 1:
                     kept = now
                     store.update(message, _both(shown, words), state="streaming")
@@ -60,11 +69,17 @@ def answer(
                     answer=json.dumps(record),
                     state="stopped" if stopped else "done",
                 )
-                post(Finished(turn, record))
+                speed = event.answer.timings.tokens_per_second
+                said = event.answer.usage.completion_tokens
+                post(Finished(turn, record, _figures(tutor, prompt, said, speed)))
     # Shown to the learner as one line; a traceback in the middle of a chat helps nobody.
     except Exception as error:
         store.update(message, _both(shown, words), state="stopped")
         post(Failed(turn, str(error) or type(error).__name__))
+
+
+def _figures(tutor: Tutor, prompt: Began, said: int, speed: float) -> Figures:
+    return Figures(prompt.prompt_tokens, prompt.cached_tokens, said, speed, tutor.n_ctx)
 
 
 def _both(shown: str, words: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,43 +13,27 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Footer, Markdown, OptionList, Static
+from textual.widgets import Footer, Markdown, OptionList
 
 from corpus import load_lessons
-from tutor.agent.record import exchange
-from tutor.agent.turn import Exchange
 from tutor.engine.settings import Sampling
 from tutor.sessions.export import conversation_json, conversation_markdown
 from tutor.sessions.store import Store, StoreError
 from tutor.settings import Settings, SettingsError, set_value
-from tutor.tui import answering
+from tutor.tui.chat import Chat
 from tutor.tui.commands import COMMANDS, find, help_text
-from tutor.tui.composer import Composer
-from tutor.tui.conversation import Conversation, SourceLink, Turn
+from tutor.tui.conversation import SourceLink
 from tutor.tui.decoding import DecodingPanel, Knob
 from tutor.tui.lessons import LessonList
-from tutor.tui.messages import Evidence, Failed, Finished, Loading, Words
+from tutor.tui.messages import Failed, Loading
 from tutor.tui.reader import Reader
 from tutor.tui.sessions import Choice, SessionList
+from tutor.tui.status import StatusLine
 
 if TYPE_CHECKING:
     from tutor.agent.tutor import Tutor
 
 OpenTutor = Callable[[Callable[[str, float], None]], "Tutor"]
-QUESTION_LIMIT = 4_000
-
-WELCOME = """\
-# Welcome
-
-Ask anything about how language models work. The lessons' own sentences answer first; what the
-small model adds stands below them, unchecked. Try one:
-
-- Why does a high temperature make answers stranger?
-- What is a token?
-- Does a model learn from our chat?
-
-**F2** lessons · **F3** decoding settings · **F1** help · **Esc** stops an answer
-"""
 
 
 class Help(ModalScreen[None]):
@@ -91,14 +74,12 @@ class TutorApp(App[None]):
         super().__init__()
         self.store = store
         self.settings = settings
-        self.tutor: Tutor | None = None
         self.lessons = load_lessons()
-        self.lesson: int | None = None
+        if session_id is None and (known := store.conversations()):
+            session_id = known[0].id
+        self.chat = Chat(store, lambda: self.sampling, session_id)
         self._open_tutor = open_tutor
         self._keep = keep
-        self._conversation = session_id
-        self._cancel = threading.Event()
-        self._answering = False
 
     @property
     def sampling(self) -> Sampling:
@@ -110,29 +91,24 @@ class TutorApp(App[None]):
     def compose(self) -> ComposeResult:
         with Horizontal(id="main"):
             yield LessonList()
-            with Vertical(id="middle"):
-                yield Conversation(id="conversation", can_focus=True)
-                yield Composer()
+            yield self.chat
             yield DecodingPanel(self.sampling)
-        yield Static("", id="status", markup=False)
+        yield StatusLine()
         yield Footer()
 
     async def on_mount(self) -> None:
         if self.settings.theme in self.available_themes:
             self.theme = self.settings.theme
         self._show_lessons()
-        self.query_one(Composer).focus()
         if self.store.notice:
             self.notify(self.store.notice, severity="warning", markup=False, timeout=20)
-        if self._conversation is None and (known := self.store.conversations()):
-            self._conversation = known[0].id
-        await self._show_conversation()
+        await self._show_conversation(self.chat.conversation)
         self._load()
 
     @work(thread=True, exit_on_error=False)
     def _load(self) -> None:
         try:
-            self.tutor = self._open_tutor(self._report)
+            self.chat.tutor = self._open_tutor(self._report)
             self.post_message(Loading("ready", 1.0))
         # Whatever is wrong with the model or the index is told in the app, which stays usable.
         except Exception as error:
@@ -142,151 +118,43 @@ class TutorApp(App[None]):
         self.post_message(Loading(stage, done))
 
     def on_loading(self, event: Loading) -> None:
-        if self.tutor is None:
-            self._status(f"{event.stage} … {event.done:.0%}")
+        line = self.query_one(StatusLine)
+        if tutor := self.chat.tutor:
+            line.ready(tutor.info.name, tutor.n_ctx)
         else:
-            self._status(f"{self.tutor.info.name} is ready")
-
-    def _status(self, text: str) -> None:
-        self.query_one("#status", Static).update(text)
-
-    def _show_lessons(self) -> None:
-        self.query_one(LessonList).show(self.lessons, self.store.read_sections(), self.lesson)
-
-    async def _show_conversation(self) -> None:
-        view = self.query_one(Conversation)
-        await view.clear()
-        messages = self.store.messages(self._conversation) if self._conversation else []
-        self.sub_title = (
-            self.store.conversation(self._conversation).title if self._conversation else ""
-        )
-        composer = self.query_one(Composer)
-        composer.past = [m.text for m in messages if m.role == "user"]
-        if not messages:
-            await view.mount(Markdown(WELCOME, classes="welcome", open_links=False))
-        turn: Turn | None = None
-        for message in messages:
-            if message.role == "user":
-                turn = await view.begin(message.text)
-            elif turn and message.answer:
-                await turn.show_record(json.loads(message.answer))
-            elif turn:
-                await turn.show_evidence(message.text, [])
-                turn.show_state("stopped before its end")
-
-    # Asking
-
-    async def on_composer_sent(self, event: Composer.Sent) -> None:
-        text = event.text.strip()
-        composer = self.query_one(Composer)
-        if not text:
-            return
-        if text.startswith("/"):
-            composer.remember(text)
-            name, _, argument = text[1:].partition(" ")
-            self.action_command(name, argument.strip())
-        elif len(text) > QUESTION_LIMIT:
-            self._complain(
-                f"the question has {len(text):,} characters; ask in at most {QUESTION_LIMIT:,}"
-            )
-        elif self.tutor is None:
-            self._complain("the model is still loading: press Enter again in a moment")
-        elif self._answering:
-            self._complain("an answer is still being written: Esc stops it")
-        else:
-            composer.remember(text)
-            await self._ask(text)
-
-    async def _ask(self, question: str) -> None:
-        assert self.tutor is not None
-        if self._conversation is None:
-            self._conversation = self.store.begin()
-        history = self._history()
-        self.store.add(self._conversation, "user", question)
-        view = self.query_one(Conversation)
-        for welcome in view.query(".welcome"):
-            await welcome.remove()
-        turn = await view.begin(question)
-        turn.show_state("…")
-        self._cancel = threading.Event()
-        self._answering = True
-        self._answer(turn, history, self._conversation, self._cancel)
-
-    def _history(self) -> list[Exchange]:
-        found, question = [], ""
-        for message in self.store.messages(self._conversation) if self._conversation else []:
-            if message.role == "user":
-                question = message.text
-            elif message.text:
-                shown = json.loads(message.answer)["answer"] if message.answer else message.text
-                found.append(exchange(question, shown, message.answer))
-        return found
-
-    @work(thread=True, group="answer", exit_on_error=False)
-    def _answer(
-        self, turn: Turn, history: list[Exchange], conversation: int, cancel: threading.Event
-    ) -> None:
-        assert self.tutor is not None
-        answering.answer(
-            self.tutor,
-            self.store,
-            conversation,
-            turn,
-            history,
-            self.lesson,
-            lambda: self.sampling,
-            cancel,
-            self.post_message,
-        )
-
-    async def on_evidence(self, event: Evidence) -> None:
-        sources = [
-            {"lesson": s.lesson, "section": s.section, "passage_id": s.passage_id}
-            for s in event.retrieved.sources
-        ]
-        await event.turn.show_evidence(event.retrieved.text, sources)
-
-    async def on_words(self, event: Words) -> None:
-        event.turn.show_state("")
-        await event.turn.show_words(event.text)
-
-    async def on_finished(self, event: Finished) -> None:
-        self._answering = False
-        event.turn.show_state("")
-        await event.turn.show_record(event.record)
-        usage, timings = event.record["usage"], event.record["timings"]
-        used = usage["prompt_tokens"] + usage["completion_tokens"]
-        limit = self.tutor.n_ctx if self.tutor else 0
-        full = round(10 * used / limit) if limit else 0
-        self._status(
-            f"{timings['tokens_per_second']:.0f} tok/s · "
-            f"{usage['prompt_tokens']} + {usage['completion_tokens']} tokens "
-            f"({usage['cached_tokens']} cached) · "
-            f"context {'▓' * full}{'░' * (10 - full)} {used}/{limit} · {event.record['model']}"
-        )
+            line.say(f"{event.stage} … {event.done:.0%}")
 
     def on_failed(self, event: Failed) -> None:
-        self._answering = False
-        if event.turn:
-            event.turn.show_state(event.reason)
-        else:
-            self._status(event.reason)
+        if event.turn is None:
+            self.query_one(StatusLine).say(event.reason)
             self._complain(event.reason)
 
+    def _show_lessons(self) -> None:
+        self.query_one(LessonList).show(self.lessons, self.store.read_sections(), self.chat.lesson)
+
+    async def _show_conversation(self, id: int | None) -> None:
+        await self.chat.show(id)
+        self.sub_title = self.store.conversation(id).title if id else ""
+
     def action_stop(self) -> None:
-        """Escape: stops an answer, else closes a drawer, else goes to the input."""
-        if self._answering:
-            self._cancel.set()
+        """Escape: stops an answer, closes a drawer, and goes to the input."""
+        self.chat.stop()
         for panel in self.query(".panel.-shown"):
             panel.remove_class("-shown")
-        self.query_one(Composer).focus()
+        self.chat.composer.focus()
 
     async def action_quit(self) -> None:
         """Stops what runs and leaves; the store has everything already."""
-        self._cancel.set()
+        self.chat.stop()
         self.exit()
 
-    # Events of panels
+    # Events of the chat and the panels
+
+    def on_chat_command_typed(self, event: Chat.CommandTyped) -> None:
+        self.action_command(event.name, event.argument)
+
+    def on_chat_progress(self, event: Chat.Progress) -> None:
+        self.query_one(StatusLine).show(event.figures)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         if isinstance(event.option_list, LessonList) and event.option.id:
@@ -303,13 +171,13 @@ class TutorApp(App[None]):
         if lesson is None:
             self._complain(f"there is no lesson {number}: choose 1 to {len(self.lessons)}")
             return
-        self.lesson = number
+        self.chat.lesson = number
 
         def closed(question: str | None) -> None:
             self._show_lessons()
-            self.query_one(Composer).focus()
+            self.chat.composer.focus()
             if question:
-                self.query_one(Composer).put(question)
+                self.chat.composer.put(question)
 
         self.push_screen(Reader(lesson, passage_id, self.store.mark_read), closed)
 
@@ -369,7 +237,7 @@ class TutorApp(App[None]):
             target = panel if panel.can_focus else panel.query_one(Knob)
             self.call_after_refresh(target.focus)
         else:
-            self.query_one(Composer).focus()
+            self.chat.composer.focus()
 
     def command_lesson(self, argument: str) -> None:
         if argument.isdecimal():
@@ -389,36 +257,31 @@ class TutorApp(App[None]):
             self._set(name, value)
 
     async def command_new(self, _: str) -> None:
-        self._cancel.set()
-        self._conversation = None
-        await self._show_conversation()
-        self.query_one(Composer).focus()
+        await self._show_conversation(None)
 
     def command_sessions(self, _: str) -> None:
         def closed(choice: Choice | None) -> None:
             if choice and choice[0] == "resume":
-                self._cancel.set()
-                self._conversation = choice[1]
-                self.run_worker(self._show_conversation())
+                self.run_worker(self._show_conversation(choice[1]))
             elif choice:
                 self._export(choice[1], "md")
 
-        self.push_screen(SessionList(self.store, self._conversation), closed)
+        self.push_screen(SessionList(self.store, self.chat.conversation), closed)
 
     def command_rename(self, argument: str) -> None:
-        if self._conversation is None or not argument:
+        if self.chat.conversation is None or not argument:
             self._complain("ask something first, then name it: /rename TITLE")
             return
-        self.store.rename(self._conversation, argument)
+        self.store.rename(self.chat.conversation, argument)
         self.notify(f"renamed to {argument}", markup=False)
 
     def command_export(self, argument: str) -> None:
-        if self._conversation is None:
+        if self.chat.conversation is None:
             self._complain("there is nothing to export yet")
         elif argument not in ("", "md", "json"):
             self._complain("export as md or json")
         else:
-            self._export(self._conversation, argument or "md")
+            self._export(self.chat.conversation, argument or "md")
 
     def _export(self, conversation: int, kind: str) -> None:
         path = Path.cwd() / f"conversation-{conversation}.{kind}"
@@ -430,34 +293,17 @@ class TutorApp(App[None]):
         self.notify(f"written to {path}", markup=False)
 
     async def command_retry(self, _: str) -> None:
-        if (question := await self._take_back()) is not None:
-            await self._ask(question)
+        await self.chat.retry()
 
     async def command_edit(self, _: str) -> None:
-        if (question := await self._take_back()) is not None:
-            self.query_one(Composer).put(question)
-            self.query_one(Composer).focus()
-
-    async def _take_back(self) -> str | None:
-        """Removes the last turn and returns its question."""
-        messages = self.store.messages(self._conversation) if self._conversation else []
-        last = next((m for m in reversed(messages) if m.role == "user"), None)
-        if last is None or self._answering or self.tutor is None:
-            self._complain("there is no finished question to take back")
-            return None
-        self.store.remove_from(last.id)
-        await self._show_conversation()
-        return last.text
+        await self.chat.edit()
 
     def command_copy(self, _: str) -> None:
-        turns = self.query(Turn)
-        if not turns:
+        if text := self.chat.last_answer():
+            self.copy_to_clipboard(text)
+            self.notify("answer copied")
+        else:
             self._complain("there is no answer to copy yet")
-            return
-        self.copy_to_clipboard(
-            "\n\n".join(filter(None, (turns.last().evidence, turns.last().words)))
-        )
-        self.notify("answer copied")
 
     def command_theme(self, argument: str) -> None:
         if argument not in self.available_themes:

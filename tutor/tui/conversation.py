@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
 from textual.widgets import Markdown, Static
+from textual.widgets.markdown import MarkdownStream
 
 from tutor.text import plain
 
@@ -46,6 +47,7 @@ class Turn(Vertical):
         self.question = question
         self.evidence = ""
         self.words = ""
+        self._stream: MarkdownStream | None = None
 
     def compose(self) -> ComposeResult:
         yield Static("You", classes="speaker")
@@ -65,20 +67,31 @@ class Turn(Vertical):
         await box.remove_children()
         await box.mount_all([SourceLink(n, s) for n, s in enumerate(sources, start=1)])
 
-    async def show_words(self, text: str) -> None:
-        """The model's words so far, marked as unchecked."""
-        self.words = text
-        self.set_class(not text.strip(), "-silent")
-        self.query_one(".label", Static).update("the model's own words, unchecked:")
-        await self.query_one(".words", Markdown).update(plain(text))
+    async def add_words(self, fragment: str) -> None:
+        """More of the model's words, marked as unchecked."""
+        self.words += fragment
+        if self._stream is None:
+            self.query_one(".label", Static).update("the model's own words, unchecked:")
+            self._stream = Markdown.get_stream(self.query_one(".words", Markdown))
+        self.set_class(not self.words.strip(), "-silent")
+        await self._stream.write(plain(fragment))
+
+    async def end_words(self) -> None:
+        """The model says no more."""
+        if self._stream:
+            await self._stream.stop()
+            self._stream = None
 
     async def show_record(self, record: dict[str, Any]) -> None:
         """A finished answer, as it was stored."""
         if record["answer_source"] == "evidence":
             await self.show_evidence(record["answer"], record["sources"])
         sentences = record["grounding"]["sentences"]
-        if record["model_text"]:
-            await self.show_words(record["model_text"])
+        await self.end_words()
+        self.words = record["model_text"]
+        self.set_class(not self.words, "-silent")
+        if self.words:
+            await self.query_one(".words", Markdown).update(plain(self.words))
             held = sum(sentence["supported"] for sentence in sentences)
             self.query_one(".label", Static).update(
                 f"the model's own words; the lessons support {held} of its "

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from textual.message import Message
 
 from tutor.agent.turn import Retrieved
 from tutor.tui.conversation import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The numbers of an answer so far, in tokens and tokens a second."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    tokens_per_second: float
+    n_ctx: int
 
 
 class Loading(Message):
@@ -29,21 +41,23 @@ class Evidence(Message):
 
 
 class Words(Message):
-    """The model's words so far."""
+    """The model said `fragment` more."""
 
-    def __init__(self, turn: Turn, text: str) -> None:
+    def __init__(self, turn: Turn, fragment: str, figures: Figures) -> None:
         super().__init__()
         self.turn = turn
-        self.text = text
+        self.fragment = fragment
+        self.figures = figures
 
 
 class Finished(Message):
     """The answer as it was stored."""
 
-    def __init__(self, turn: Turn, record: dict[str, Any]) -> None:
+    def __init__(self, turn: Turn, record: dict[str, Any], figures: Figures) -> None:
         super().__init__()
         self.turn = turn
         self.record = record
+        self.figures = figures
 
 
 class Failed(Message):

@@ -1,0 +1,62 @@
+"""What a new conversation begins with: what this is, and questions to press."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Markdown, Static
+
+_WELCOME = """\
+# Welcome
+
+Ask anything about how language models work. The lessons' own sentences answer first; what the
+small model adds stands below them, marked as its own words. Try one (Tab, Enter, or a click):
+"""
+
+_KEYS = """\
+**F2** lessons · **F3** decoding settings · **F1** help · **Esc** stops an answer
+"""
+
+EXAMPLES = (
+    "Why does a high temperature make answers stranger?",
+    "What is a token?",
+    "Does a model learn from our chat?",
+    "How much memory does a model with 1 billion parameters need?",
+)
+
+
+class Example(Static, can_focus=True):
+    """A question that can be pressed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "ask this")]
+
+    class Chosen(Message):
+        """The learner wants to ask `question`."""
+
+        def __init__(self, question: str) -> None:
+            super().__init__()
+            self.question = question
+
+    def __init__(self, question: str) -> None:
+        super().__init__(f"› {question}", markup=False)
+        self.question = question
+
+    def action_choose(self) -> None:
+        self.post_message(self.Chosen(self.question))
+
+    def on_click(self) -> None:
+        self.action_choose()
+
+
+class Welcome(Vertical):
+    """Shown until the first question is asked."""
+
+    def compose(self) -> ComposeResult:
+        yield Markdown(_WELCOME, open_links=False)
+        for question in EXAMPLES:
+            yield Example(question)
+        yield Markdown(_KEYS, open_links=False)
