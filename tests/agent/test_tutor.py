@@ -5,8 +5,9 @@ import pytest
 from tutor.agent.compose import compose
 from tutor.agent.followup import topic
 from tutor.agent.ground import ground
+from tutor.agent.question import QuestionError
 from tutor.agent.turn import Answer, Delta, Done, Exchange, Retrieved
-from tutor.agent.tutor import QuestionError, Tutor
+from tutor.agent.tutor import Tutor
 from tutor.engine.errors import EngineError
 from tutor.engine.settings import Sampling
 

@@ -217,3 +217,12 @@ async def test_another_conversation_can_be_opened_while_an_answer_streams(app: T
         await pilot.press("ctrl+n")
         await wait_until(pilot, lambda: not app.chat.answering and bool(app.query(Welcome)))
         assert app.store.messages(1)[-1].state == "stopped"
+
+
+async def test_keys_beyond_the_limit_of_a_question_are_refused(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.chat.composer.load_text("x" * 4_000)
+        app.chat.composer.focus()
+        await pilot.press("y")
+        assert len(app.chat.composer.text) == 4_000
+        await wait_until(pilot, lambda: len(app._notifications) > 0)

@@ -20,6 +20,7 @@ from index.scope import in_scope
 from tutor.agent.compose import compose
 from tutor.agent.followup import topic
 from tutor.agent.ground import ground
+from tutor.agent.question import checked
 from tutor.agent.turn import (
     Answer,
     Began,
@@ -39,17 +40,10 @@ from tutor.engine.prepare import prepared_model
 from tutor.engine.settings import Sampling
 from tutor.home import Home
 from tutor.settings import Settings
-from tutor.text import plain
 
 Progress = Callable[[str, float], None]
 
 PASSAGES = 3
-QUESTION_LIMIT = 4_000
-"""Characters of a question; longer ones are refused before anything is computed."""
-
-
-class QuestionError(Exception):
-    """A question that cannot be asked; the message says why and what to do."""
 
 
 class Tutor:
@@ -190,18 +184,6 @@ class Tutor:
         )
         text = " ".join(f"{quote.text} [{quote.source}]" for quote in quotes)
         return Retrieved(text, sources, quotes, False, _ms_since(began))
-
-
-def checked(question: str) -> str:
-    """The question without control characters and outer space. Raises QuestionError."""
-    question = plain(question).strip()
-    if not question:
-        raise QuestionError("the question is empty: type a question about the lessons")
-    if len(question) > QUESTION_LIMIT:
-        raise QuestionError(
-            f"the question has {len(question):,} characters; ask in at most {QUESTION_LIMIT:,}"
-        )
-    return question
 
 
 def model_path(home: Home, settings: Settings, report: Progress) -> Path:

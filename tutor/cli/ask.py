@@ -37,7 +37,8 @@ def run_ask(arguments: argparse.Namespace) -> int:
         question = read_text(arguments.question, "a question")
         asked = [("", [question], arguments.lesson)]
 
-    from tutor.agent.tutor import QuestionError, Tutor, checked
+    from tutor.agent.question import QuestionError, checked
+    from tutor.agent.tutor import Tutor
 
     if not arguments.batch:
         checked(asked[0][1][0])

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
 
+from tutor.agent.question import QuestionError, checked
 from tutor.agent.record import exchange
 from tutor.agent.turn import Exchange
 from tutor.engine.settings import Sampling
@@ -24,8 +25,6 @@ from tutor.tui.welcome import Example, Welcome
 
 if TYPE_CHECKING:
     from tutor.agent.tutor import Tutor
-
-QUESTION_LIMIT = 4_000
 
 
 class Chat(Vertical):
@@ -107,11 +106,12 @@ class Chat(Vertical):
 
     async def send(self, question: str) -> None:
         """Asks, or says why not now; the input keeps what could not be sent."""
-        if len(question) > QUESTION_LIMIT:
-            self._complain(
-                f"the question has {len(question):,} characters; ask in at most {QUESTION_LIMIT:,}"
-            )
-        elif self.tutor is None:
+        try:
+            question = checked(question)
+        except QuestionError as error:
+            self._complain(str(error))
+            return
+        if self.tutor is None:
             self._complain("the model is still loading: press Enter again in a moment")
         elif self.answering:
             self._complain("an answer is still being written: Esc stops it")

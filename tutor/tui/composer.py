@@ -6,6 +6,7 @@ from textual import events
 from textual.message import Message
 from textual.widgets import TextArea
 
+from tutor.agent.question import QUESTION_LIMIT
 from tutor.tui.commands import completions
 
 
@@ -42,6 +43,13 @@ class Composer(TextArea):
         ):
             event.stop()
             event.prevent_default()
+        elif event.is_printable and len(self.text) >= QUESTION_LIMIT:
+            # A terminal without bracketed paste types a pasted book key by key, each key wrapping
+            # all of it anew; nobody types that much by hand.
+            event.stop()
+            event.prevent_default()
+            self.app.clear_notifications()
+            self.app.notify(f"the input is full at {QUESTION_LIMIT:,} characters", markup=False)
         else:
             await super()._on_key(event)
 

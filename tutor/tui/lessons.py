@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.text import Text
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -14,15 +15,26 @@ class LessonList(OptionList):
     def __init__(self) -> None:
         super().__init__(id="lessons", classes="panel", markup=False)
         self.border_title = "Lessons"
+        self._shown: tuple[list[Lesson], set[str], int | None] = ([], set(), None)
 
     def show(self, lessons: list[Lesson], read: set[str], opened: int | None) -> None:
         """Draws the list anew: a tick for a lesson read whole, a half for one begun."""
+        self._shown = (lessons, read, opened)
+        self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        lessons, read, opened = self._shown
         at = self.highlighted
+        room = self.scrollable_content_region.width - 2
         self.clear_options()
         for lesson in lessons:
             done = sum(section.passage_id in read for section in lesson.sections)
             mark = "✓" if done == len(lesson.sections) else "◐" if done else "·"
             here = "▸" if lesson.number == opened else " "
-            title = f"{here}{lesson.number:>2} {lesson.title}"
-            self.add_option(Option(f"{title[:26]:<26} {mark}", id=str(lesson.number)))
+            row = Text(f"{here}{lesson.number:>2} {lesson.title}")
+            row.truncate(max(room - 2, 1), overflow="ellipsis", pad=True)
+            self.add_option(Option(row.append(f" {mark}"), id=str(lesson.number)))
         self.highlighted = at
