@@ -6,7 +6,7 @@ from tutor.agent.compose import compose
 from tutor.agent.followup import topic
 from tutor.agent.ground import ground
 from tutor.agent.question import QuestionError
-from tutor.agent.turn import Answer, Delta, Done, Exchange, Retrieved
+from tutor.agent.turn import Answer, Began, Delta, Done, Exchange, Retrieved
 from tutor.agent.tutor import Tutor
 from tutor.engine.errors import EngineError
 from tutor.engine.settings import Sampling
@@ -24,7 +24,7 @@ def answer(
 
 def test_the_evidence_comes_before_the_first_word_of_the_model(tutor: Tutor) -> None:
     kinds = [type(e) for e in tutor.ask("What is a token?", sampling=lambda: SHORT)]
-    assert kinds[0] is Retrieved and kinds[1] is Delta and kinds[-1] is Done
+    assert kinds[:3] == [Retrieved, Began, Delta] and kinds[-1] is Done
 
 
 def test_every_quote_stands_word_for_word_in_its_source(tutor: Tutor) -> None:
