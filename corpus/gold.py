@@ -82,6 +82,11 @@ class GoldQuestion(BaseModel):
         return self.section is not None
 
     @property
+    def asked(self) -> tuple[str, ...]:
+        """All its wordings, a follow-up's after its history: what is searched for."""
+        return tuple(" ".join((*self.history, w)) for w in (self.question, *self.wordings))
+
+    @property
     def relevant(self) -> frozenset[str]:
         """The passage ids that hold the answer; empty for an unanswerable question."""
         sections = (self.section, *self.also) if self.section else ()

@@ -15,9 +15,8 @@ from typing import Literal
 import numpy as np
 from filelock import FileLock
 
-from corpus import Lesson
 from index.encoder import Encoder, Vectors, prepared_encoder
-from index.passages import Passage, passages_of
+from index.passages import Passage
 from index.store import VectorStore
 
 _STEP = 16
@@ -39,18 +38,18 @@ class IndexStatus:
 
     state: Literal["ready", "stale", "missing", "damaged"]
     passages: int
-    sentences: int
+    vectors: int
     path: Path
 
 
 def build(
-    lessons: Sequence[Lesson], cache: Path, progress: Callable[[float], None] | None = None
+    passages: Sequence[Passage], cache: Path, progress: Callable[[float], None] | None = None
 ) -> BuildReport:
-    """Brings the index up to date with the lessons."""
+    """Brings the index up to date with the passages."""
     began = time.perf_counter()
     report = progress or (lambda done: None)
     encoder = prepared_encoder(cache, lambda done: report(done / 2))
-    added, removed, unchanged = _update(passages_of(lessons), cache, encoder, report)[:3]
+    added, removed, unchanged = _update(passages, cache, encoder, report)[:3]
     report(1.0)
     return BuildReport(added, removed, unchanged, time.perf_counter() - began)
 
@@ -67,25 +66,48 @@ def indexed_vectors(
     millisecond, where opening Chroma takes half a second of every start.
     """
     snapshot = cache / "index" / "vectors.npz"
+    digests = [p.digest for p in passages]
+    if (kept := _read_snapshot(snapshot, digests)) is not None:
+        return kept
+    vectors = _update(passages, cache, encoder, progress or (lambda done: None))[3]
+    found = [vectors[passage.passage_id] for passage in passages]
+    with FileLock(cache / "index.lock"):
+        _write_snapshot(snapshot, digests, found)
+    return found
+
+
+def cached_vectors(texts: Sequence[str], name: str, cache: Path, encoder: Encoder) -> Vectors:
+    """The vectors of some fixed texts, (len(texts), 384), encoded anew only where a text changed."""
+    snapshot = cache / "index" / f"{name}.npz"
+    if (kept := _read_snapshot(snapshot, texts)) is not None:
+        return np.concatenate(kept)
+    found = encoder.encode(texts)
+    snapshot.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / "index.lock"):
+        _write_snapshot(snapshot, texts, [found])
+    return found
+
+
+def _read_snapshot(file: Path, keys: Sequence[str]) -> list[Vectors] | None:
     try:
-        with np.load(snapshot, allow_pickle=False) as kept:
-            if list(kept["digests"]) == [p.digest for p in passages]:
+        with np.load(file, allow_pickle=False) as kept:
+            if list(kept["keys"]) == list(keys):
                 return np.split(kept["vectors"], kept["ends"][:-1])
     # A missing, cut-off or foreign snapshot is written anew; numpy and zipfile raise many types.
     except Exception:
         pass
-    vectors = _update(passages, cache, encoder, progress or (lambda done: None))[3]
-    found = [vectors[passage.passage_id] for passage in passages]
-    draft = snapshot.with_name("vectors.part.npz")
-    with FileLock(cache / "index.lock"):
-        np.savez(
-            draft,
-            vectors=np.concatenate(found),
-            ends=np.cumsum([len(v) for v in found]),
-            digests=np.array([p.digest for p in passages]),
-        )
-        draft.replace(snapshot)
-    return found
+    return None
+
+
+def _write_snapshot(file: Path, keys: Sequence[str], vectors: Sequence[Vectors]) -> None:
+    draft = file.with_name(f"{file.stem}.part.npz")
+    np.savez(
+        draft,
+        keys=np.array(keys),
+        vectors=np.concatenate(vectors),
+        ends=np.cumsum([len(v) for v in vectors]),
+    )
+    draft.replace(file)
 
 
 def _update(
@@ -129,13 +151,13 @@ def _synchronise(
         report(0.5 + 0.5 * min(start + _STEP, len(new)) / len(new))
     vectors = store.vectors()
     for passage in passages:
-        if len(vectors[passage.passage_id]) != 2 + len(passage.sentences):
+        if len(vectors[passage.passage_id]) != 2 + len(passage.sentences) + len(passage.questions):
             raise ValueError(f"{passage.passage_id} is stored in part")
     store.close()
     return len(new), len(gone), len(passages) - len(new), vectors
 
 
-def status(cache: Path, lessons: Sequence[Lesson]) -> IndexStatus:
+def status(cache: Path, passages: Sequence[Passage]) -> IndexStatus:
     """How the index stands; changes nothing."""
     folder = cache / "index"
     if not (folder / "chroma").exists():
@@ -144,9 +166,9 @@ def status(cache: Path, lessons: Sequence[Lesson]) -> IndexStatus:
         try:
             store = VectorStore(folder / "chroma")
             known = store.digests()
-            sentences = sum(len(v) - 2 for v in store.vectors().values())
+            vectors = sum(len(v) for v in store.vectors().values())
             store.close()
         except Exception:  # see _update
             return IndexStatus("damaged", 0, 0, folder)
-    wanted = {passage.passage_id: passage.digest for passage in passages_of(lessons)}
-    return IndexStatus("ready" if known == wanted else "stale", len(known), sentences, folder)
+    wanted = {passage.passage_id: passage.digest for passage in passages}
+    return IndexStatus("ready" if known == wanted else "stale", len(known), vectors, folder)

@@ -20,6 +20,8 @@ DIMENSIONS = 384
 MAX_PIECES = 256
 """Word pieces that the model reads; the rest of a longer text would be cut off silently."""
 
+_REMEMBERED = 32
+
 Vectors = NDArray[np.float32]
 
 
@@ -50,6 +52,21 @@ class Encoder:
         self._tokenizer = Tokenizer.from_file(str(model_folder() / "tokenizer.json"))
         self._tokenizer.enable_truncation(MAX_PIECES)
         self._tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")
+        self._recent: dict[str, Vectors] = {}
+
+    @property
+    def words(self) -> list[str]:
+        """The vocabulary's whole words: 30,000 pieces of everyday English, lower case."""
+        return [piece for piece in self._tokenizer.get_vocab() if piece.isalpha()]
+
+    def encode_one(self, text: str) -> Vectors:
+        """The vector of one text, (384,). The last few are remembered: a turn asks for the same
+        question several times."""
+        if text not in self._recent:
+            while len(self._recent) >= _REMEMBERED:
+                self._recent.pop(next(iter(self._recent)), None)
+            self._recent[text] = self.encode([text])[0]
+        return self._recent[text]
 
     def encode(self, texts: Sequence[str], batch: int = 32) -> Vectors:
         """Vectors of shape (len(texts), 384), L2-normalised, float32."""

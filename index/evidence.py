@@ -29,7 +29,8 @@ class Evidence:
 
 def evidence(retriever: Retriever, query: str, hits: Sequence[Hit], n: int = 2) -> list[Evidence]:
     """The `n` best sentences of the hits: best passage first, in reading order inside it."""
-    vector = retriever.encoder.encode([query])[0]
+    query = retriever.mended(query)
+    vector = retriever.encoder.encode_one(query)
     asked = set(content_words(query))
     found: list[tuple[float, int, int, Evidence]] = []
     for hit in hits:

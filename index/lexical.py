@@ -37,7 +37,8 @@ class Lexicon:
 
     def __init__(self, texts: Sequence[str]) -> None:
         tokens = [content_words(text) for text in texts]
-        self._known = {word for words in tokens for word in words}
+        self._words = [frozenset(words) for words in tokens]
+        self._known = frozenset().union(*self._words)
         self._size = len(texts)
         self._bm25 = bm25s.BM25()
         self._bm25.index(tokens, show_progress=False)
@@ -48,6 +49,10 @@ class Lexicon:
         if not words:
             return np.zeros(self._size, dtype=np.float32)
         return np.asarray(self._bm25.get_scores(words), dtype=np.float32)
+
+    def words(self, text: int) -> frozenset[str]:
+        """The stemmed content words of a text, by its number."""
+        return self._words[text]
 
     def known_share(self, query: str) -> float:
         """The share of the query's content words that occur in the texts; 1 for a query of none."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corpus import Lesson
+from corpus import GoldQuestion, Lesson, Section, load_gold, load_lessons
 
 # A sentence ends at . ! or ? before white space and a capital, digit, quote or code; not after
 # an abbreviation or an initial.
@@ -26,6 +26,8 @@ class Passage:
     section: str
     text: str
     sentences: tuple[str, ...]
+    questions: tuple[str, ...]
+    """What learners asked that this section answers: the question bank's wordings."""
     digest: str
 
 
@@ -62,20 +64,41 @@ def without_markup(text: str) -> str:
     return _MARKUP.sub("", text)
 
 
-def passages_of(lessons: Sequence[Lesson]) -> list[Passage]:
-    """Every section of every lesson, in reading order."""
+def course_passages() -> list[Passage]:
+    """The course as it is shipped: its lessons with the question bank."""
+    return passages_of(load_lessons(), load_gold("train"))
+
+
+def passages_of(lessons: Sequence[Lesson], bank: Sequence[GoldQuestion] = ()) -> list[Passage]:
+    """Every section of every lesson, in reading order, each with its questions of the bank."""
+    asked: dict[str, list[str]] = {}
+    for question in bank:
+        if question.section:
+            asked.setdefault(question.section, []).extend(question.asked)
     return [
-        Passage(
-            section.passage_id,
+        passage_from(
             lesson.number,
             lesson.title,
             section.heading,
             section.text,
-            tuple(split_sentences(section.text)),
-            hashlib.sha256(
-                f"{lesson.title}\n{section.heading}\n{section.text}".encode()
-            ).hexdigest(),
+            asked.get(section.passage_id, ()),
         )
         for lesson in lessons
         for section in lesson.sections
     ]
+
+
+def passage_from(
+    lesson: int, title: str, heading: str, text: str, questions: Sequence[str] = ()
+) -> Passage:
+    """A passage of any text under a heading."""
+    return Passage(
+        Section(lesson, heading, text).passage_id,
+        lesson,
+        title,
+        heading,
+        text,
+        tuple(split_sentences(text)),
+        tuple(questions),
+        hashlib.sha256("\n".join((title, heading, text, *questions)).encode()).hexdigest(),
+    )

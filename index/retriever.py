@@ -1,8 +1,9 @@
-"""Finds the passages for a question: sentence vectors and BM25, fused.
+"""Finds the passages for a question: vectors and BM25, fused.
 
-A passage scores as its best vector (whole text, heading, or one of its sentences); half the
-z-scored BM25 score is added on the scale of the cosines. The course has a thousand sentences: one
-matrix product over all of them is faster than a round trip to the store, and exact.
+A passage scores as its best vector (whole text, heading, one of its sentences, or a question of
+the bank that it answers); a share of the z-scored BM25 score is added. The course has a few
+thousand vectors: one matrix product over all of them is faster than a round trip to the store,
+and exact.
 """
 
 from __future__ import annotations
@@ -10,107 +11,200 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from corpus import Lesson
 from index.build import indexed_vectors
 from index.encoder import Encoder, Vectors, prepared_encoder
 from index.errors import RetrievalError
-from index.lexical import Lexicon
-from index.passages import Passage, passages_of
+from index.lexical import Lexicon, content_words
+from index.passages import Passage
+from index.settings import Retrieval
+from index.spelling import Spelling
 
-Mode = Literal["hybrid", "dense", "bm25"]
-
-BM25_WEIGHT = 0.5
-"""Of the z-scored BM25 against the z-scored cosine."""
-LESSON_PRIOR = 0.3
-"""Added, in standard deviations, to the passages of the open lesson."""
-CONTEXT_WEIGHT = 0.4
-"""Of the conversation's topic against the question's own words, for a follow-up."""
+RRF_K = 60
+"""The constant of reciprocal rank fusion (Cormack et al., 2009)."""
+Places = NDArray[np.int64]
+_WHOLE, _HEADING, _SENTENCE, _QUESTION = range(4)
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A found passage. `dense` is a cosine, `bm25` a BM25 score, `score` their fusion."""
+    """A found passage and why. `score` is the fusion of `dense` (a cosine) and `bm25`."""
 
     passage: Passage
     score: float
     dense: float
     bm25: float
     rank: int
+    dense_rank: int
+    bm25_rank: int
+    closest: str
+    """The text of the passage (or the question of the bank) that is closest in meaning."""
+    matched: tuple[str, ...]
+    """The query's content words that the passage contains, stemmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The hits for one query, best first, and how much of the query the lessons know at all."""
+
+    query: str
+    hits: tuple[Hit, ...]
     known_words: float
-    """The share of the query's content words that the lessons contain."""
+    """The share of the query's content words that occur in the lessons, 0 to 1."""
 
 
 class Retriever:
     """The indexed course, in memory."""
 
-    def __init__(self, passages: list[Passage], vectors: list[Vectors], encoder: Encoder) -> None:
-        self.passages = passages
+    def __init__(
+        self,
+        passages: Sequence[Passage],
+        vectors: Sequence[Vectors],
+        encoder: Encoder,
+        settings: Retrieval = Retrieval(),  # noqa: B008 (immutable)
+    ) -> None:
+        self.passages = list(passages)
         self.encoder = encoder
+        self.settings = settings
         self._vectors = np.concatenate(vectors)
         self._starts = np.cumsum([0, *(len(v) for v in vectors[:-1])])
         self._place = {passage.passage_id: n for n, passage in enumerate(passages)}
         self._per_passage = vectors
         self._lessons = np.array([passage.lesson for passage in passages])
-        self._lexicon = Lexicon([f"{p.section} {p.section} {p.title} {p.text}" for p in passages])
+        self._kinds = kinds = np.concatenate([_kinds(passage) for passage in passages])
+        allowed = [settings.whole, settings.heading, settings.sentences, settings.questions]
+        # What a vector's cosine is moved by; a kind that is not used is moved out of sight.
+        self._offsets = np.where(np.array(allowed)[kinds], 0.0, -2.0).astype(np.float32)
+        self._offsets[kinds == _QUESTION] += settings.question_offset
+        self._spelling = Spelling((f"{p.section} {p.text}" for p in passages), encoder.words)
+        self._lexicon = Lexicon([_words(passage, settings) for passage in passages])
 
     @classmethod
     def open(
         cls,
         cache: Path,
-        lessons: Sequence[Lesson],
+        passages: Sequence[Passage],
         progress: Callable[[float], None] | None = None,
+        settings: Retrieval = Retrieval(),  # noqa: B008 (immutable)
     ) -> Retriever:
         """The retriever over an index that is brought up to date first."""
-        passages = passages_of(lessons)
         encoder = prepared_encoder(cache, progress)
-        return cls(passages, indexed_vectors(passages, cache, encoder, progress), encoder)
+        vectors = indexed_vectors(passages, cache, encoder, progress)
+        return cls(passages, vectors, encoder, settings)
 
-    def search(
-        self,
-        query: str,
-        k: int = 5,
-        lesson: int | None = None,
-        mode: Mode = "hybrid",
-        context: str = "",
-    ) -> list[Hit]:
+    def with_settings(self, settings: Retrieval) -> Retriever:
+        """The same index searched in another way."""
+        return Retriever(self.passages, self._per_passage, self.encoder, settings)
+
+    def search(self, query: str, k: int = 5, lesson: int | None = None, context: str = "") -> Found:
         """The best `k` passages; `context` is what a follow-up stands on.
 
-        Raises RetrievalError for a query without a letter or digit.
+        Raises RetrievalError for an empty query.
         """
-        if not any(c.isalnum() for c in query):
+        if not query.strip():
             raise RetrievalError("the query is empty: type a few words")
-        dense = self._dense(query)
+        settings = self.settings
+        asked, query = query, self.mended(query)
+        closest, dense = self._dense(query)
         bm25 = self._lexicon.scores(query)
         if context:
-            dense = (1 - CONTEXT_WEIGHT) * dense + CONTEXT_WEIGHT * self._dense(context)
-            bm25 = (1 - CONTEXT_WEIGHT) * bm25 + CONTEXT_WEIGHT * self._lexicon.scores(context)
-        score = {
-            "dense": dense,
-            "bm25": bm25,
-            "hybrid": _z(dense) + BM25_WEIGHT * _z(bm25),
-        }[mode]
+            share = settings.context_weight
+            dense = (1 - share) * dense + share * self._dense(context)[1]
+            bm25 = (1 - share) * bm25 + share * self._lexicon.scores(context)
+        ranks = {"dense": _ranks(dense), "bm25": _ranks(bm25)}
+        if settings.mode == "dense":
+            score = _z(dense)
+        elif settings.mode == "bm25":
+            score = _z(bm25)
+        elif settings.fusion == "scores":
+            score = _z(dense) + settings.bm25_weight * _z(bm25)
+        else:
+            score = _z(
+                1 / (RRF_K + ranks["dense"]) + settings.bm25_weight / (RRF_K + ranks["bm25"])
+            )
         if lesson is not None:
-            prior = LESSON_PRIOR * (1.0 if mode == "hybrid" else float(score.std()))
-            score = score + prior * (self._lessons == lesson)
-        known = self._lexicon.known_share(f"{context} {query}".strip())
+            score = score + settings.lesson_prior * (self._lessons == lesson)
+        words = set(content_words(f"{context} {query}"))
         best = np.argsort(-score, kind="stable")[:k]
-        return [
-            Hit(self.passages[i], float(score[i]), float(dense[i]), float(bm25[i]), rank, known)
+        hits = tuple(
+            Hit(
+                self.passages[i],
+                float(score[i]),
+                float(dense[i]),
+                float(bm25[i]),
+                rank,
+                int(ranks["dense"][i]),
+                int(ranks["bm25"][i]),
+                _text(self.passages[i], int(closest[i])),
+                tuple(sorted(words & self._lexicon.words(i))),
+            )
             for rank, i in enumerate(best, start=1)
+        )
+        return Found(asked, hits, self._lexicon.known_share(f"{context} {query}".strip()))
+
+    def mended(self, query: str) -> str:
+        """The query as it is searched: misspelled words replaced by the course's own."""
+        return self._spelling.mended(query) if self.settings.spelling else query
+
+    def questions(self) -> list[tuple[str, Vectors]]:
+        """All questions of the bank with their vectors (384,)."""
+        return [
+            (question, vectors[2 + len(passage.sentences) + n])
+            for passage, vectors in zip(self.passages, self._per_passage, strict=True)
+            for n, question in enumerate(passage.questions)
         ]
+
+    def nearest_questions(self, text: str, k: int) -> list[tuple[str, float]]:
+        """The questions of the bank that are nearest to `text`, with their cosines."""
+        cosines = self._vectors @ self.encoder.encode_one(self.mended(text))
+        cosines[self._kinds != _QUESTION] = -1.0
+        found = []
+        for row in np.argsort(-cosines)[:k]:
+            place = int(np.searchsorted(self._starts, row, side="right")) - 1
+            text_at = _text(self.passages[place], int(row - self._starts[place]))
+            found.append((text_at, float(cosines[row])))
+        return found
 
     def sentence_vectors(self, passage: Passage) -> Vectors:
         """The vectors of a passage's sentences, (sentences, 384)."""
-        return self._per_passage[self._place[passage.passage_id]][2:]
+        vectors = self._per_passage[self._place[passage.passage_id]]
+        return vectors[2 : 2 + len(passage.sentences)]
 
-    def _dense(self, query: str) -> Vectors:
-        cosines = self._vectors @ self.encoder.encode([query])[0]
-        return np.asarray(np.maximum.reduceat(cosines, self._starts), dtype=np.float32)
+    def _dense(self, query: str) -> tuple[Places, Vectors]:
+        """For every passage: which of its vectors is closest, and its cosine."""
+        cosines = self._vectors @ self.encoder.encode_one(query) + self._offsets
+        best = np.maximum.reduceat(cosines, self._starts)
+        places = [int(part.argmax()) for part in np.split(cosines, self._starts[1:])]
+        return np.array(places), np.asarray(best, dtype=np.float32)
 
 
-def _z(scores: Vectors) -> Vectors:
+def _kinds(passage: Passage) -> Places:
+    return np.array(
+        [_WHOLE, _HEADING]
+        + [_SENTENCE] * len(passage.sentences)
+        + [_QUESTION] * len(passage.questions)
+    )
+
+
+def _text(passage: Passage, place: int) -> str:
+    return (passage.section, passage.section, *passage.sentences, *passage.questions)[place]
+
+
+def _words(passage: Passage, settings: Retrieval) -> str:
+    questions = passage.questions if settings.bm25_questions else ()
+    # The heading counts twice: it is the question that the section answers.
+    return " ".join((passage.section, passage.section, passage.title, passage.text, *questions))
+
+
+def _z(scores: NDArray[np.floating]) -> Vectors:
     return np.asarray((scores - scores.mean()) / (scores.std() or 1.0), dtype=np.float32)
+
+
+def _ranks(scores: Vectors) -> Places:
+    """The rank of every passage from 1; equal scores in reading order."""
+    ranks = np.empty(len(scores), dtype=np.int64)
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return ranks

@@ -1,6 +1,7 @@
 """The vector store: one Chroma collection of sentence vectors, kept beside the passages' digests.
 
-A passage's vectors are its heading with its whole text, its heading, and each of its sentences.
+A passage's vectors are its heading with its whole text, its heading, each of its sentences, and
+each question of the bank that it answers.
 The vectors are always our own: Chroma's default embedding function would download a model.
 """
 
@@ -16,7 +17,7 @@ from index.encoder import Encoder, Vectors
 from index.passages import Passage, without_markup
 
 COLLECTION = "lesson-sentences"
-SCHEMA = 1
+SCHEMA = 2
 """Raised when the stored vectors mean something else; an index of another schema is rebuilt."""
 
 
@@ -54,7 +55,8 @@ class VectorStore:
         texts, ids, rows = [], [], []
         for passage in passages:
             whole = f"{passage.section}\n{passage.text}"
-            for place, text in enumerate([whole, passage.section, *passage.sentences]):
+            parts = [whole, passage.section, *passage.sentences, *passage.questions]
+            for place, text in enumerate(parts):
                 texts.append(without_markup(text))
                 ids.append(f"{passage.passage_id}#{place}")
                 rows.append(
@@ -69,7 +71,7 @@ class VectorStore:
             self._collection.add(ids=ids, embeddings=encoder.encode(texts), metadatas=rows)
 
     def vectors(self) -> dict[str, Vectors]:
-        """Each passage's vectors, (2 + sentences, 384): whole text, heading, sentences in order."""
+        """Each passage's vectors, (2 + sentences + questions, 384), in the order of `add`."""
         rows = self._collection.get(include=["embeddings", "metadatas"])
         grouped: dict[str, dict[int, Any]] = {}
         for vector, row in zip(rows["embeddings"], rows["metadatas"], strict=True):

@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from corpus import load_lessons
+from index.encoder import Encoder
+from index.passages import course_passages
 from index.retriever import Retriever
+from tutor.agent.itself import own_passages
 from tutor.agent.tutor import Tutor
 from tutor.engine.engine import Engine
+from tutor.engine.gguf import read_model_info
 from tutor.engine.prepare import prepared_model
 from tutor.sessions.store import Store
 
@@ -37,13 +41,19 @@ def engine(model_path: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def retriever(cache: Path) -> Retriever:
-    return Retriever.open(cache, load_lessons())
+def retriever(cache: Path, model_path: Path) -> Retriever:
+    own = own_passages(read_model_info(model_path))
+    return Retriever.open(cache, [*course_passages(), *own])
 
 
 @pytest.fixture(scope="session")
-def tutor(engine: Engine, retriever: Retriever) -> Tutor:
-    return Tutor(load_lessons(), retriever, engine)
+def encoder(retriever: Retriever) -> Encoder:
+    return retriever.encoder
+
+
+@pytest.fixture(scope="session")
+def tutor(engine: Engine, retriever: Retriever, cache: Path) -> Tutor:
+    return Tutor(load_lessons(), retriever, engine, cache)
 
 
 @pytest.fixture

@@ -21,7 +21,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tutor.text": set(),
     "tutor.settings": {"tutor.engine"},
     "tutor.sessions": set(),
+    "tutor.demos": {"tutor.engine", "tutor.text", "index", "prompts", "corpus"},
+    "tutor.drawing": {"tutor.demos"},
     "tutor.agent": {
+        "tutor.demos",
         "tutor.engine",
         "tutor.home",
         "tutor.settings",
@@ -31,6 +34,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "corpus",
     },
     "tutor.tui": {
+        "tutor.demos",
+        "tutor.drawing",
         "tutor.text",
         "tutor.agent",
         "tutor.engine",
@@ -39,6 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "corpus",
     },
     "tutor.cli": {
+        "tutor.demos",
+        "tutor.drawing",
         "tutor.tui",
         "tutor.agent",
         "tutor.engine",

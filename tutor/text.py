@@ -6,3 +6,15 @@ from __future__ import annotations
 def plain(text: str) -> str:
     """The text without control characters (ESC and friends), but with newlines and tabs."""
     return "".join(c for c in text if c.isprintable() or c in "\n\t")
+
+
+def visible(text: str, keep: str = "") -> str:
+    """A token's text with its white space and control characters shown as signs.
+
+    Characters of `keep` stay as they are.
+    """
+    signs = {" ": "·", "\n": "⏎", "\t": "⇥", "\r": "␍"}
+    shown = (
+        c if c in keep else signs.get(c, c if c.isprintable() else f"\\x{ord(c):02x}") for c in text
+    )
+    return "".join(shown)

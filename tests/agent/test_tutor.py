@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from index.followup import topic
 from tutor.agent.compose import compose
-from tutor.agent.followup import topic
 from tutor.agent.ground import ground
 from tutor.agent.question import QuestionError
 from tutor.agent.turn import Answer, Began, Delta, Done, Exchange, Retrieved
@@ -97,6 +97,6 @@ def test_a_question_with_terms_of_its_own_needs_no_topic() -> None:
 def test_a_claim_is_supported_only_where_a_passage_says_so(
     tutor: Tutor, claim: str, supported: bool
 ) -> None:
-    passages = [hit.passage for hit in tutor.retriever.search("What is the KV cache?", 2)]
+    passages = [hit.passage for hit in tutor.retriever.search("What is the KV cache?", 2).hits]
     (sentence,) = ground(claim, passages, tutor.retriever.encoder)
     assert sentence.supported is supported

@@ -15,7 +15,7 @@ ENDLESS = Sampling(temperature=5, top_k=0, top_p=1, min_p=0, max_tokens=1500)
 
 
 def prompt(engine: Engine, text: str) -> list[int]:
-    return engine.render_chat([Message("user", text)])
+    return [i for s in engine.render_chat([Message("user", text)]) for i in s.ids]
 
 
 def said(engine: Engine, text: str, sampling: Sampling) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from corpus import Lesson, load_lessons
+from corpus import load_lessons
 from index.build import build, status
+from index.passages import Passage, passages_of
 from index.retriever import Retriever
 
 
@@ -20,41 +21,45 @@ def home(tmp_path: Path, cache: Path, retriever: Retriever) -> Path:
 
 
 @pytest.fixture
-def lessons() -> list[Lesson]:
-    return load_lessons()[:2]
+def passages() -> list[Passage]:
+    return passages_of(load_lessons()[:2])
 
 
-def edited(lessons: list[Lesson]) -> list[Lesson]:
-    first = lessons[0].sections[0]
-    changed = (replace(first, text="A model is a function."), *lessons[0].sections[1:])
-    return [replace(lessons[0], sections=changed), lessons[1]]
+def edited() -> list[Passage]:
+    lessons = load_lessons()[:2]
+    first, *rest = lessons[0].sections
+    changed = replace(lessons[0], sections=(replace(first, text="A model is a function."), *rest))
+    return passages_of([changed, lessons[1]])
 
 
-def test_a_second_build_does_nothing(home: Path, lessons: list[Lesson]) -> None:
-    assert build(lessons, home).added == 30
-    report = build(lessons, home)
-    assert (report.added, report.unchanged) == (0, 30)
+def test_a_second_build_does_nothing(home: Path, passages: list[Passage]) -> None:
+    assert build(passages, home).added == len(passages)
+    report = build(passages, home)
+    assert (report.added, report.unchanged) == (0, len(passages))
 
 
-def test_an_edited_section_is_indexed_alone(home: Path, lessons: list[Lesson]) -> None:
-    build(lessons, home)
-    assert status(home, edited(lessons)).state == "stale"
-    report = build(edited(lessons), home)
-    assert (report.added, report.removed, report.unchanged) == (1, 1, 29)
-    assert status(home, edited(lessons)).state == "ready"
+def test_an_edited_section_is_indexed_alone(home: Path, passages: list[Passage]) -> None:
+    build(passages, home)
+    assert status(home, edited()).state == "stale"
+    report = build(edited(), home)
+    assert (report.added, report.removed, report.unchanged) == (1, 1, len(passages) - 1)
+    assert status(home, edited()).state == "ready"
 
 
-def test_an_edited_lesson_is_searched_with_its_new_text(home: Path, lessons: list[Lesson]) -> None:
-    Retriever.open(home, lessons)
-    hits = Retriever.open(home, edited(lessons)).search("What is a model, in one sentence?", 1)
+def test_an_edited_lesson_is_searched_with_its_new_text(
+    home: Path, passages: list[Passage]
+) -> None:
+    Retriever.open(home, passages)
+    hits = Retriever.open(home, edited()).search("What is a model, in one sentence?", 1).hits
     assert hits[0].passage.text == "A model is a function."
 
 
-def test_a_damaged_index_is_told_and_rebuilt(home: Path, lessons: list[Lesson]) -> None:
-    build(lessons, home)
+def test_a_damaged_index_is_told_and_rebuilt(home: Path, passages: list[Passage]) -> None:
+    build(passages, home)
     script = (
         "import sys; from pathlib import Path; from index.build import build, status;"
-        "from corpus import load_lessons; L = load_lessons()[:2]; H = Path(sys.argv[1]);"
+        "from corpus import load_lessons; from index.passages import passages_of;"
+        "L = passages_of(load_lessons()[:2]); H = Path(sys.argv[1]);"
         "print(status(H, L).state); build(L, H); print(status(H, L).state)"
     )
     (home / "index" / "chroma" / "chroma.sqlite3").write_bytes(b"garbage" * 1000)
@@ -65,15 +70,16 @@ def test_a_damaged_index_is_told_and_rebuilt(home: Path, lessons: list[Lesson]) 
     assert done.stdout.split() == ["damaged", "ready"]
 
 
-def test_two_processes_may_build_at_once(home: Path, lessons: list[Lesson]) -> None:
+def test_two_processes_may_build_at_once(home: Path, passages: list[Passage]) -> None:
     script = (
         "import sys; from pathlib import Path; from index.build import build;"
-        "from corpus import load_lessons; build(load_lessons()[:2], Path(sys.argv[1]))"
+        "from corpus import load_lessons; from index.passages import passages_of;"
+        "build(passages_of(load_lessons()[:2]), Path(sys.argv[1]))"
     )
     both = [subprocess.Popen([sys.executable, "-c", script, str(home)]) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
-    assert status(home, lessons).state == "ready"
+    assert status(home, passages).state == "ready"
 
 
-def test_a_missing_index_is_said_to_be_missing(home: Path, lessons: list[Lesson]) -> None:
-    assert status(home, lessons).state == "missing"
+def test_a_missing_index_is_said_to_be_missing(home: Path, passages: list[Passage]) -> None:
+    assert status(home, passages).state == "missing"

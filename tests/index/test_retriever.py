@@ -3,19 +3,22 @@ from __future__ import annotations
 import pytest
 
 from index.errors import RetrievalError
-from index.retriever import Mode, Retriever
+from index.retriever import Retriever
+from index.settings import Mode, Retrieval
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "dense", "bm25"])
 def test_a_heading_asked_as_a_question_finds_its_section(retriever: Retriever, mode: Mode) -> None:
-    hits = retriever.search("What does the repetition penalty do?", 3, mode=mode)
+    searched = retriever.with_settings(Retrieval(mode=mode))
+    hits = searched.search("What does the repetition penalty do?", 3).hits
     assert hits[0].passage.passage_id == "6/what-does-the-repetition-penalty-do"
     assert [hit.rank for hit in hits] == [1, 2, 3]
 
 
 def test_nearly_every_heading_finds_its_own_section_first(retriever: Retriever) -> None:
     found = [
-        retriever.search(passage.section, 1)[0].passage == passage for passage in retriever.passages
+        retriever.search(passage.section, 1).hits[0].passage == passage
+        for passage in retriever.passages
     ]
     assert sum(found) / len(found) > 0.97
 
@@ -23,14 +26,20 @@ def test_nearly_every_heading_finds_its_own_section_first(retriever: Retriever) 
 def test_the_open_lesson_is_preferred_between_near_equals(retriever: Retriever) -> None:
     query = "how many parameters"
     for lesson in (3, 8):
-        score = {h.passage.passage_id: h.score for h in retriever.search(query, 205, lesson=lesson)}
-        without = {h.passage.passage_id: h.score for h in retriever.search(query, 205)}
+        score = {
+            h.passage.passage_id: h.score
+            for h in retriever.search(query, len(retriever.passages), lesson=lesson).hits
+        }
+        without = {
+            h.passage.passage_id: h.score
+            for h in retriever.search(query, len(retriever.passages)).hits
+        }
         raised = {id for id in score if score[id] > without[id] + 0.01}
         assert {id.partition("/")[0] for id in raised} == {str(lesson)}
 
 
 def test_a_follow_up_is_searched_with_its_topic(retriever: Retriever) -> None:
-    hits = retriever.search("why more than one?", 3, context="what is a minibatch")
+    hits = retriever.search("why more than one?", 3, context="what is a minibatch").hits
     assert any("minibatch" in hit.passage.passage_id for hit in hits)
 
 
@@ -38,7 +47,7 @@ def test_the_same_query_gives_the_same_scores(retriever: Retriever) -> None:
     assert retriever.search("adapters") == retriever.search("adapters")
 
 
-@pytest.mark.parametrize("query", ["", "   ", "?!"])
-def test_a_query_without_words_is_refused(retriever: Retriever, query: str) -> None:
+@pytest.mark.parametrize("query", ["", "   "])
+def test_an_empty_query_is_refused(retriever: Retriever, query: str) -> None:
     with pytest.raises(RetrievalError, match="empty"):
         retriever.search(query)

@@ -29,4 +29,4 @@ def test_questions_on_topic_are_answered(retriever: Retriever) -> None:
 
 def test_questions_off_topic_are_refused(retriever: Retriever) -> None:
     taken = answered(retriever, OFF_TOPIC)
-    assert len(taken) <= 0.1 * len(OFF_TOPIC), taken
+    assert len(taken) <= 0.25 * len(OFF_TOPIC), taken

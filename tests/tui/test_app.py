@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import pytest
-from textual.pilot import Pilot
 from textual.widgets import OptionList, Static
 
+from tests.tui.driver import QUESTION, ask, say, wait_until
 from tutor.agent.tutor import Tutor
 from tutor.sessions.store import Store
 from tutor.settings import Settings, set_value
@@ -17,18 +14,6 @@ from tutor.tui.reader import Reader
 from tutor.tui.sessions import SessionList
 from tutor.tui.status import StatusLine
 from tutor.tui.welcome import Example, Welcome
-
-QUESTION = "Why does a high temperature make answers stranger?"
-
-
-async def wait_until(
-    pilot: Pilot[None], condition: Callable[[], bool], seconds: float = 60
-) -> None:
-    """Lets the app run until `condition` holds; fails when it never does."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        await pilot.pause(0.02)
 
 
 @pytest.fixture
@@ -45,25 +30,7 @@ def talk_on(app: TutorApp) -> None:
         "top_p": 1,
         "min_p": 0,
     }.items():
-        app.settings = set_value(app.settings, name, value)
-
-
-async def say(pilot: Pilot[None], text: str) -> None:
-    app = pilot.app
-    assert isinstance(app, TutorApp)
-    await wait_until(pilot, lambda: app.chat.tutor is not None)
-    app.query_one(Composer).load_text(text)
-    app.query_one(Composer).focus()
-    await pilot.press("enter")
-
-
-async def ask(pilot: Pilot[None], text: str) -> Turn:
-    await say(pilot, text)
-    app = pilot.app
-    assert isinstance(app, TutorApp)
-    await wait_until(pilot, lambda: bool(app.query(SourceLink)) and not app.chat.answering)
-    await pilot.pause()
-    return app.query(Turn).last()
+        app.tuning.set(name, value)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 50)])
@@ -178,7 +145,7 @@ async def test_the_sessions_list_resumes_a_conversation(app: TutorApp) -> None:
         await ask(pilot, QUESTION)
         await pilot.press("ctrl+n")
         await wait_until(pilot, lambda: not app.query(Turn))
-        await pilot.press("f4")
+        await pilot.press("f9")
         await wait_until(pilot, lambda: isinstance(app.screen, SessionList))
         await pilot.press("enter")
         await wait_until(pilot, lambda: bool(app.query(Turn)))

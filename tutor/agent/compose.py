@@ -6,23 +6,15 @@ one question to the next and are not read again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import prompts
+from tutor.agent.prompt import Part, Piece, Prompt
 from tutor.agent.turn import Exchange
 from tutor.engine.engine import Engine
 from tutor.engine.errors import EngineError
 from tutor.engine.events import Message
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """Token ids ready for the engine, and what had to stay outside."""
-
-    tokens: list[int]
-    dropped_exchanges: int
-    dropped_notes: int
 
 
 def compose(
@@ -39,25 +31,69 @@ def compose(
     """
     limit = engine.n_ctx - min(room, engine.n_ctx // 2)
     for first in range(len(history) + 1):
-        tokens = _render(engine, question, notes, history[first:])
-        if len(tokens) <= limit:
-            return Prompt(tokens, first, 0)
+        prompt = _render(engine, question, notes, history[first:], first, 0)
+        if len(prompt.tokens) <= limit:
+            return prompt
     for kept in range(len(notes) - 1, -1, -1):
-        tokens = _render(engine, question, notes[:kept], ())
-        if len(tokens) <= limit:
-            return Prompt(tokens, len(history), len(notes) - kept)
+        prompt = _render(engine, question, notes[:kept], (), len(history), len(notes) - kept)
+        if len(prompt.tokens) <= limit:
+            return prompt
     raise EngineError(
-        f"the question needs {len(tokens)} tokens and the context has room for {limit}: "
+        f"the question needs {len(prompt.tokens)} tokens and the context has room for {limit}: "
         "shorten it, or raise n_ctx"
     )
 
 
 def _render(
-    engine: Engine, question: str, notes: Sequence[str], history: Sequence[Exchange]
-) -> list[int]:
+    engine: Engine,
+    question: str,
+    notes: Sequence[str],
+    history: Sequence[Exchange],
+    dropped_exchanges: int,
+    dropped_notes: int,
+) -> Prompt:
     messages = [Message("system", prompts.render("system"))]
     for exchange in history:
         messages += [Message("user", exchange.question), Message("assistant", exchange.answer)]
     template = "question" if notes else "bare"
     messages.append(Message("user", prompts.render(template, question=question, notes=notes)))
-    return engine.render_chat(messages)
+    pieces: list[Piece] = []
+    for segment in engine.render_chat(messages):
+        if segment.message is None:
+            pieces.append(Piece("template", segment.ids))
+        elif segment.message == 0:
+            pieces.append(Piece("system", segment.ids))
+        elif segment.message < len(messages) - 1:
+            pieces.append(Piece("history", segment.ids))
+        else:
+            pieces += _last_message(engine, segment.ids, question, notes)
+    return Prompt(tuple(pieces), dropped_exchanges, dropped_notes)
+
+
+def _last_message(
+    engine: Engine, ids: Sequence[int], question: str, notes: Sequence[str]
+) -> list[Piece]:
+    """The learner's message told apart by bytes: a token belongs where most of it stands."""
+    data = b"".join(engine.token_bytes(id) for id in ids)
+    owner: list[Part] = ["instructions"] * len(data)
+    for part, texts in (("passages", notes), ("question", [question])):
+        start = 0
+        for text in texts:
+            wanted = text.encode("utf-8", "replace")
+            # The question stands last: passages may hold its very words.
+            at = data.rfind(wanted) if part == "question" else data.find(wanted, start)
+            if at >= 0:
+                start = at + len(wanted)
+                owner[at:start] = [part] * len(wanted)  # type: ignore[list-item]
+    pieces: list[Piece] = []
+    offset = 0
+    for id in ids:
+        size = len(engine.token_bytes(id))
+        part_of = Counter(owner[offset : offset + size]).most_common(1)
+        offset += size
+        part = part_of[0][0] if part_of else "instructions"
+        if pieces and pieces[-1].part == part:
+            pieces[-1] = Piece(part, (*pieces[-1].ids, id))
+        else:
+            pieces.append(Piece(part, (id,)))
+    return pieces

@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tutor.agent.prompt import Prompt
+from tutor.demos.demo import Shown
 from tutor.engine.events import TokenEvent
 from tutor.engine.settings import Sampling
 
-AnswerSource = Literal["card", "evidence", "model"]
+AnswerSource = Literal["card", "evidence", "model", "demo"]
+"""`demo`: the tutor did what was asked and tells what it saw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,22 @@ class Answer:
         return sum(s.supported for s in self.sentences) / len(self.sentences)
 
 
+Screen = Literal["prompt", "inspect", "compare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """What a request did. `sampling` is what the settings shall be from now on, `undo` that their
+    last change shall be taken back, `screen` what the app shall open."""
+
+    text: str
+    demo: str | None = None
+    shown: Shown | None = None
+    sampling: Sampling | None = None
+    undo: bool = False
+    screen: Screen | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Retrieved:
     """The part that is true by construction: it is shown before the model has said a word."""
@@ -120,7 +139,7 @@ class Retrieved:
 class Began:
     """The prompt has been read; `cached_tokens` of it were still in memory."""
 
-    prompt_tokens: int
+    prompt: Prompt
     cached_tokens: int
 
 
@@ -132,10 +151,17 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Acted:
+    """The text was a request, and it was done; what only the caller can do stands in it."""
+
+    performed: Performed
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The end of the turn."""
 
     answer: Answer
 
 
-TurnEvent = Retrieved | Began | Delta | Done
+TurnEvent = Retrieved | Acted | Began | Delta | Done

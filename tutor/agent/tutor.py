@@ -15,18 +15,24 @@ from pathlib import Path
 import prompts
 from corpus import Lesson, load_lessons
 from index.evidence import evidence
-from index.retriever import Hit, Retriever
+from index.followup import topic
+from index.passages import Passage, course_passages
+from index.retriever import Found, Retriever
 from index.scope import in_scope
 from tutor.agent.compose import compose
-from tutor.agent.followup import topic
 from tutor.agent.ground import ground
+from tutor.agent.itself import own_passages, with_current
+from tutor.agent.perform import Asked, perform, performable
 from tutor.agent.question import checked
+from tutor.agent.router import Router
 from tutor.agent.turn import (
+    Acted,
     Answer,
     Began,
     Delta,
     Done,
     Exchange,
+    Performed,
     Quote,
     Retrieved,
     Source,
@@ -34,6 +40,7 @@ from tutor.agent.turn import (
     TurnEvent,
     Usage,
 )
+from tutor.demos.workbench import Workbench
 from tutor.engine.engine import Engine
 from tutor.engine.gguf import ModelInfo
 from tutor.engine.prepare import prepared_model
@@ -49,11 +56,14 @@ PASSAGES = 3
 class Tutor:
     """Lessons, retriever and engine together; `ask` is one turn of conversation."""
 
-    def __init__(self, lessons: list[Lesson], retriever: Retriever, engine: Engine) -> None:
+    def __init__(
+        self, lessons: list[Lesson], retriever: Retriever, engine: Engine, cache: Path
+    ) -> None:
         self.lessons = lessons
         self.retriever = retriever
         self.engine = engine
-        self.ready = True
+        self.router = Router.open(retriever, cache)
+        self.bench = Workbench(engine, retriever, lessons, cache)
 
     @classmethod
     def open(cls, home: Home, settings: Settings, progress: Progress | None = None) -> Tutor:
@@ -64,14 +74,15 @@ class Tutor:
         report("loading the model", 0.0)
         engine = Engine(path, n_ctx=settings.n_ctx, n_threads=settings.threads or None)
         try:
+            passages = [*course_passages(), *own_passages(engine.info)]
             retriever = Retriever.open(
-                home.cache, lessons, lambda done: report("reading the lessons", done)
+                home.cache, passages, lambda done: report("reading the lessons", done)
             )
         except BaseException:
             engine.close()
             raise
         report("ready", 1.0)
-        return cls(lessons, retriever, engine)
+        return cls(lessons, retriever, engine, home.cache)
 
     @property
     def info(self) -> ModelInfo:
@@ -93,21 +104,34 @@ class Tutor:
         cancel: threading.Event | None = None,
         rag: bool = True,
         id: str = "",
+        top: int = 0,
     ) -> Iterator[TurnEvent]:
         """One turn as a stream: Retrieved (with `rag`), Began, a Delta a token, Done at the end.
 
-        `sampling` is read at every token. Raises QuestionError for an empty or too long question.
+        A request ("set temperature to 1.2") is done instead: Acted, then Done.
+
+        `sampling` is read at every token; with `top` every Delta carries its step of the sampler
+        chain with that many candidates. Raises QuestionError for an empty or too long question.
         """
         began = time.perf_counter()
         question = checked(question)
         settings = sampling()
-        hits: list[Hit] = []
+        if rag:
+            route = self.router.route(question)
+            if performable(route.intent):
+                asked = Asked(question, route.payload, self.bench, settings, history)
+                performed = perform(route, asked)
+                yield Acted(performed)
+                yield Done(self._performed(id, question, route.intent, performed, settings, began))
+                return
+        passages: list[Passage] = []
         retrieved = Retrieved("", (), (), False, 0.0)
         if rag:
-            hits = self.retriever.search(
-                question, PASSAGES, lesson=lesson, context=topic(question, history)
-            )
-            retrieved = self._retrieved(question, hits, history, began)
+            context = topic(question, history)
+            found = self.retriever.search(question, PASSAGES, lesson, context)
+            found = with_current(found, settings, None)
+            passages = [hit.passage for hit in found.hits]
+            retrieved = self._retrieved(found, context, began)
             yield retrieved
 
         text, usage, timings, stop = "", Usage(), Timings(), "end"
@@ -115,10 +139,10 @@ class Tutor:
         if not retrieved.refused:
             notes = [quote.text for quote in retrieved.quotes]
             prompt = compose(self.engine, question, notes, history, settings.max_tokens)
-            generation = self.engine.generate(prompt.tokens, sampling, cancel)
+            generation = self.engine.generate(prompt.tokens, sampling, cancel, top=top)
             for event in generation:
                 if not tokens:
-                    yield Began(len(prompt.tokens), generation.cached_tokens)
+                    yield Began(prompt, generation.cached_tokens)
                 text += event.text
                 tokens.append(event.id)
                 yield Delta(event)
@@ -128,7 +152,6 @@ class Tutor:
             timings = Timings(0.0, stats.first_token_ms, stats.tokens_per_second, 0.0)
 
         text = text.strip()
-        passages = [hit.passage for hit in hits]
         yield Done(
             Answer(
                 id=id or uuid.uuid4().hex[:12],
@@ -156,10 +179,35 @@ class Tutor:
             )
         )
 
-    def _retrieved(
-        self, question: str, hits: list[Hit], history: Sequence[Exchange], began: float
-    ) -> Retrieved:
-        context = topic(question, history)
+    def _performed(
+        self,
+        id: str,
+        question: str,
+        intent: str,
+        performed: Performed,
+        settings: Sampling,
+        began: float,
+    ) -> Answer:
+        return Answer(
+            id=id or uuid.uuid4().hex[:12],
+            question=question,
+            text=performed.text,
+            answer_source="demo",
+            model_text="",
+            refused=False,
+            intent=intent,
+            sources=(),
+            quotes=(),
+            sentences=(),
+            model=self.info.name,
+            adapter=None,
+            settings=performed.sampling or settings,
+            usage=Usage(),
+            timings=Timings(total_ms=_ms_since(began)),
+            demo=performed.demo,
+        )
+
+    def _retrieved(self, found: Found, context: str, began: float) -> Retrieved:
         sources = tuple(
             Source(
                 hit.passage.lesson,
@@ -169,9 +217,9 @@ class Tutor:
                 hit.score,
                 hit.passage.text,
             )
-            for hit in hits
+            for hit in found.hits
         )
-        if not in_scope(hits).answerable:
+        if not in_scope(found).answerable:
             nearest = sources[0]
             text = prompts.render(
                 "refusal", number=nearest.lesson, title=nearest.title, section=nearest.section
@@ -179,8 +227,8 @@ class Tutor:
             return Retrieved(text, sources[:1], (), True, _ms_since(began))
         place = {source.passage_id: n for n, source in enumerate(sources, start=1)}
         quotes = tuple(
-            Quote(found.sentence, place[found.passage.passage_id], found.passage.passage_id)
-            for found in evidence(self.retriever, f"{context} {question}".strip(), hits)
+            Quote(e.sentence, place[e.passage.passage_id], e.passage.passage_id)
+            for e in evidence(self.retriever, f"{context} {found.query}".strip(), found.hits)
         )
         text = " ".join(f"{quote.text} [{quote.source}]" for quote in quotes)
         return Retrieved(text, sources, quotes, False, _ms_since(began))

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TextIO
 
 from tutor.agent.record import answer_record
-from tutor.agent.turn import Answer, Delta, Done, Exchange, Retrieved
+from tutor.agent.trace import TOP, event_record
+from tutor.agent.turn import Acted, Answer, Delta, Done, Exchange, Retrieved
+from tutor.cli.decoding import settings_of
 from tutor.cli.main import UseError
 from tutor.cli.output import print_json, progress_bars, read_batch, read_text
+from tutor.engine.settings import Sampling
 from tutor.home import Home
-from tutor.settings import Settings, from_environment, load, set_value
 from tutor.text import plain
-
-
-def settings_of(arguments: argparse.Namespace, home: Home) -> Settings:
-    """Flag over variable over file over default. Raises SettingsError."""
-    settings = from_environment(load(home.settings_file))
-    for name in ("model", "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed"):
-        if (value := getattr(arguments, name, None)) is not None:
-            settings = set_value(settings, name, value)
-    if arguments.max_tokens is not None:
-        settings = set_value(settings, "max_tokens", arguments.max_tokens)
-    return set_value(settings, "greedy", True) if arguments.greedy else settings
 
 
 def run_ask(arguments: argparse.Namespace) -> int:
@@ -42,9 +36,12 @@ def run_ask(arguments: argparse.Namespace) -> int:
 
     if not arguments.batch:
         checked(asked[0][1][0])
-    with progress_bars() as report:
-        tutor = Tutor.open(home, settings, report)
-    try:
+    with ExitStack() as stack:
+        # Opened before the model is loaded: a file that cannot be written is told at once.
+        trace = stack.enter_context(_writable(arguments.trace)) if arguments.trace else None
+        with progress_bars() as report:
+            tutor = Tutor.open(home, settings, report)
+        stack.callback(tutor.close)
         numbers = [lesson.number for lesson in tutor.lessons]
         failed = False
         for id, turns, lesson in asked:
@@ -52,13 +49,23 @@ def run_ask(arguments: argparse.Namespace) -> int:
             if lesson is not None and lesson not in numbers:
                 raise UseError(f"there is no lesson {lesson}: choose 1 to {max(numbers)}")
             history: list[Exchange] = []
+            knobs = settings.sampling
             show = not arguments.json and not arguments.batch
             try:
                 for n, question in enumerate(turns, start=1):
                     last = n == len(turns)
                     answer = _turn(
-                        tutor, question, history, lesson, settings, arguments, id, show and last
+                        tutor,
+                        question,
+                        history,
+                        lesson,
+                        knobs,
+                        arguments,
+                        id,
+                        show and last,
+                        trace,
                     )
+                    knobs = answer.settings
                     best = answer.sources[0].passage_id if answer.sources else None
                     history.append(Exchange(question, answer.text, best))
             except QuestionError as error:
@@ -70,8 +77,13 @@ def run_ask(arguments: argparse.Namespace) -> int:
             if not show:
                 print_json(answer_record(answer))
         return 1 if failed else 0
-    finally:
-        tutor.close()
+
+
+def _writable(name: str) -> TextIO:
+    try:
+        return Path(name).open("w", encoding="utf-8")
+    except OSError as error:
+        raise UseError(f"{name} cannot be written: {error.strerror}") from error
 
 
 def _request(value: dict[str, Any], number: int) -> tuple[str, list[str], int | None]:
@@ -89,22 +101,31 @@ def _turn(
     question: str,
     history: list[Exchange],
     lesson: int | None,
-    settings: Settings,
+    sampling: Sampling,
     arguments: argparse.Namespace,
     id: str,
     show: bool,
+    trace: TextIO | None,
 ) -> Answer:
     answer: Answer | None = None
     said = False
+
     for event in tutor.ask(
         question,
         history,
         lesson=lesson,
-        sampling=lambda: settings.sampling,
+        sampling=lambda: sampling,
         rag=not arguments.no_rag,
         id=id,
+        top=TOP if trace else 0,
     ):
-        if isinstance(event, Retrieved) and show:
+        if isinstance(event, Delta) and trace:
+            record = {"question_id": id} if id else {}
+            record |= event_record(event.event, tutor.engine.token_text)
+            trace.write(json.dumps(record, ensure_ascii=False) + "\n")
+        if isinstance(event, Acted) and show:
+            print(plain(event.performed.text), flush=True)
+        elif isinstance(event, Retrieved) and show:
             print(plain(event.text), end="\n\n", flush=True)
         elif isinstance(event, Delta) and show:
             if not said and not arguments.no_rag:

@@ -69,15 +69,15 @@ def _lessons() -> str:
 
 
 def _index(home: Home) -> str:
-    from corpus import load_lessons
     from index.build import status
+    from index.passages import course_passages
 
-    found = status(home.cache, load_lessons())
+    found = status(home.cache, course_passages())
     if found.state in ("stale", "missing"):
         return f"{found.state}: built at the next start, or now by: tutor index build"
     if found.state != "ready":
         raise RuntimeError(f"{found.state}: run tutor index build")
-    return f"{found.passages} passages, {found.sentences} sentences"
+    return f"{found.passages} passages, {found.vectors} vectors"
 
 
 def _conversations(home: Home) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from corpus import Lesson, load_lessons
 from tutor.cli.main import UseError
 from tutor.cli.output import print_json, progress_bars, read_batch, read_text
 from tutor.home import Home
 from tutor.text import plain
+
+if TYPE_CHECKING:
+    from index.retriever import Hit
 
 
 def run_search(arguments: argparse.Namespace) -> int:
@@ -23,14 +28,20 @@ def run_search(arguments: argparse.Namespace) -> int:
     lessons = load_lessons()
     _known_lesson(lessons, arguments.lesson)
 
+    from index.passages import course_passages
     from index.retriever import Retriever
+    from index.scope import in_scope
+    from index.settings import Retrieval
 
     with progress_bars() as report:
         retriever = Retriever.open(
-            home.cache, lessons, lambda done: report("reading the lessons", done)
+            home.cache,
+            course_passages(),
+            lambda done: report("reading the lessons", done),
+            Retrieval(mode=arguments.mode),
         )
     for query in queries:
-        hits = retriever.search(query, arguments.k, lesson=arguments.lesson, mode=arguments.mode)
+        found = retriever.search(query, arguments.k, lesson=arguments.lesson)
         if arguments.json or arguments.batch:
             results = [
                 {
@@ -41,15 +52,39 @@ def run_search(arguments: argparse.Namespace) -> int:
                     "score": hit.score,
                     "text": hit.passage.text,
                 }
-                for hit in hits
+                | (_explanation(hit) if arguments.explain else {})
+                for hit in found.hits
             ]
-            print_json({"query": query, "results": results})
+            scope = {"scope": asdict(in_scope(found))} if arguments.explain else {}
+            print_json({"query": query, "results": results} | scope)
         else:
-            for hit in hits:
-                print(
-                    f"{hit.rank}. {hit.score:.2f}  lesson {hit.passage.lesson}: {hit.passage.section}"
-                )
+            for hit in found.hits:
+                place = f"lesson {hit.passage.lesson}: {hit.passage.section}"
+                print(f"{hit.rank}. {hit.score:.2f}  {place}")
+                if arguments.explain:
+                    print(
+                        f"     meaning: rank {hit.dense_rank}, cosine {hit.dense:.3f}, closest: "
+                        f"{plain(hit.closest)}\n"
+                        f"     words:   rank {hit.bm25_rank}, BM25 {hit.bm25:.2f}, matched: "
+                        f"{', '.join(hit.matched) or 'none'}"
+                    )
+            if arguments.explain:
+                decision = in_scope(found)
+                verdict = "answered" if decision.answerable else "refused"
+                print(f"would be {verdict}: {decision.reason}")
     return 0
+
+
+def _explanation(hit: Hit) -> dict[str, object]:
+    return {
+        "dense_rank": hit.dense_rank,
+        "dense": hit.dense,
+        "bm25_rank": hit.bm25_rank,
+        "bm25": hit.bm25,
+        "fused": hit.score,
+        "closest": hit.closest,
+        "matched": list(hit.matched),
+    }
 
 
 def _known_lesson(lessons: list[Lesson], number: int | None) -> Lesson | None:

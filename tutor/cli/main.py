@@ -14,13 +14,17 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from tutor.cli.decoding import add_flags
+
 WRONG_USE = 2
 INTERRUPTED = 130
 
 # Errors of our own, by name: importing their modules here would cost the start-up.
 _USE_ERRORS = frozenset(
     [
+        "CompareError",
         "CourseError",
+        "DemoError",
         "HomeError",
         "ModelFileError",
         "QuestionError",
@@ -66,15 +70,38 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument("--no-rag", action="store_true", help="the model alone, without the lessons")
     ask.add_argument("--adapter", metavar="NAME|none", help="the variant that speaks")
     ask.add_argument("--model", metavar="PATH", help="another GGUF chat model")
-    for name in ("temperature", "top-k", "top-p", "min-p", "repeat-penalty", "seed", "max-tokens"):
-        ask.add_argument(f"--{name}", metavar=name[0].upper())
-    ask.add_argument("--greedy", action="store_true", help="always the most probable token")
+    ask.add_argument("--trace", metavar="FILE", help="write every token's step as JSON lines")
+    add_flags(ask)
+
+    compare = command(commands, "compare", "glassbox:run_compare", "one question, several settings")
+    compare.add_argument("question", help="the question; - reads standard input")
+    compare.add_argument(
+        "--with",
+        dest="columns",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE,...",
+        help="a further column, for example temperature=1.5,seed=3 or rag=off; up to three",
+    )
+    compare.add_argument("--lesson", type=int, metavar="N", help="the lesson that is open")
+    compare.add_argument("--model", metavar="PATH", help="another GGUF chat model")
+    add_flags(compare)
+
+    following = command(commands, "next", "glassbox:run_next", "what could follow a text, and why")
+    following.add_argument("prompt", help="the text; - reads standard input")
+    following.add_argument("--top", type=int, default=10, help="candidates that are shown (10)")
+    mode = following.add_mutually_exclusive_group()
+    mode.add_argument("--raw", action="store_true", help="continue the text as it is (default)")
+    mode.add_argument("--chat", action="store_true", help="answer it as a chat message")
+    following.add_argument("--model", metavar="PATH", help="another GGUF chat model")
+    add_flags(following)
 
     search = command(commands, "search", "lookup:run_search", "search the lessons")
     search.add_argument("query", nargs="?", help="what to look for; - reads standard input")
     search.add_argument("--k", type=int, default=5, help="number of results (5)")
     search.add_argument("--lesson", type=int, metavar="N", help="the lesson that is open")
     search.add_argument("--mode", choices=["hybrid", "dense", "bm25"], default="hybrid")
+    search.add_argument("--explain", action="store_true", help="say why: ranks, scores, words")
     search.add_argument("--batch", metavar="FILE", help="JSON lines {query} or {question}")
 
     lessons = command(commands, "lessons", "lookup:run_lessons", "list the lessons, or read one")
@@ -82,6 +109,29 @@ def parser() -> argparse.ArgumentParser:
 
     tokens = command(commands, "tokens", "lookup:run_tokens", "cut a text into tokens")
     tokens.add_argument("text", help="the text; - reads standard input")
+
+    show = command(commands, "demo", "demo:run_demo", "show a lesson's idea with the running model")
+    show.add_argument("name", nargs="?", help="the demonstration; without it they are listed")
+    show.add_argument("input", nargs="*", help="NAME=VALUE, or a text; - reads standard input")
+    show.add_argument("--model", metavar="PATH", help="another GGUF chat model")
+    add_flags(show)
+
+    judge = command(commands, "eval", "evaluate:run_eval", "ask the gold questions and judge")
+    judge.add_argument("--split", choices=["train", "dev", "test"], default="dev")
+    judge.add_argument("--adapter", metavar="NAME|none", help="the variant that speaks")
+    judge.add_argument("--no-rag", action="store_true", help="the model alone, without the lessons")
+    judge.add_argument("--retrieval-only", action="store_true", help="do not let the model answer")
+    judge.add_argument("--limit", type=int, metavar="N", help="a slice of N questions")
+    judge.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change the search"
+    )
+    judge.add_argument(
+        "--compare",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="search again with this change and test the difference",
+    )
 
     def family(name: str, help: str) -> argparse._SubParsersAction[_Parser]:
         made = commands.add_parser(name, help=help)

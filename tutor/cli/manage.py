@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from corpus import load_lessons
 from tutor.cli.output import print_json, progress_bars
 from tutor.home import Home
 from tutor.sessions.export import conversation_json, conversation_markdown
@@ -57,10 +56,11 @@ def delete_session(arguments: argparse.Namespace) -> None:
 def build_index(arguments: argparse.Namespace) -> None:
     """Indexes lessons that are new or changed."""
     from index.build import build
+    from index.passages import course_passages
 
     with progress_bars() as report:
         cache = Home.locate().create().cache
-        made = build(load_lessons(), cache, lambda done: report("indexing", done))
+        made = build(course_passages(), cache, lambda done: report("indexing", done))
     if arguments.json:
         print_json(asdict(made))
     else:
@@ -73,14 +73,13 @@ def build_index(arguments: argparse.Namespace) -> None:
 def index_status(arguments: argparse.Namespace) -> int:
     """Whether the index is ready; status 1 where it is not."""
     from index.build import status
+    from index.passages import course_passages
 
-    found = status(Home.locate().create().cache, load_lessons())
+    found = status(Home.locate().create().cache, course_passages())
     if arguments.json:
         print_json(asdict(found) | {"path": str(found.path)})
     else:
-        print(
-            f"{found.state}: {found.passages} passages, {found.sentences} sentences, {found.path}"
-        )
+        print(f"{found.state}: {found.passages} passages, {found.vectors} vectors, {found.path}")
     return 0 if found.state == "ready" else 1
 
 

@@ -15,7 +15,7 @@ from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tutor.engine.errors import EngineError, ModelFileError
-from tutor.engine.events import Message
+from tutor.engine.events import Message, Segment
 
 # Private-use characters cannot come from a template, and contents never pass through it.
 _PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
@@ -38,8 +38,8 @@ def render_chat(
     *,
     bos: str = "",
     eos: str = "",
-) -> list[int]:
-    """Token ids of the conversation up to where the assistant speaks.
+) -> list[Segment]:
+    """The conversation as segments of token ids, up to where the assistant speaks.
 
     `tokenize(text, special)` cuts text into ids. Raises ModelFileError for a template that does
     not render, EngineError where it drops a message.
@@ -56,10 +56,11 @@ def render_chat(
     parts = _PLACEHOLDER.split(text)
     if sorted(map(int, parts[1::2])) != list(range(len(messages))):
         raise EngineError("the model's chat template leaves out or doubles a message")
-    ids: list[int] = []
+    segments: list[Segment] = []
     for n, part in enumerate(parts):
         if n % 2:
-            ids += tokenize(messages[int(part)].content, False)
+            content = tokenize(messages[int(part)].content, False)
+            segments.append(Segment(int(part), tuple(content)))
         elif part:
-            ids += tokenize(part, True)
-    return ids
+            segments.append(Segment(None, tuple(tokenize(part, True))))
+    return segments

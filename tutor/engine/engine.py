@@ -12,81 +12,68 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tutor.engine.chat import render_chat
 from tutor.engine.errors import EngineError
-from tutor.engine.events import GenerationStats, Message, StopReason, Token, TokenEvent
-from tutor.engine.model import Aborted, Model
-from tutor.engine.sampler import SamplerChain, entropy_bits, log_probabilities
+from tutor.engine.events import (
+    GenerationStats,
+    Message,
+    NextToken,
+    Segment,
+    StopReason,
+    Token,
+    TokenEvent,
+)
+from tutor.engine.generation import Comparison, Generation
+from tutor.engine.model import MAX_SEQUENCES, Aborted, Model
+from tutor.engine.sampler import SamplerChain
 from tutor.engine.settings import Sampling
+from tutor.engine.together import decode_together, shared_prefix
+from tutor.engine.trace import Stage, log_normaliser_and_entropy, summarise
 
+T = TypeVar("T")
+Logits = NDArray[np.float32]
 
-class Generation:
-    """A running generation: iterate over it for events, then read `stats`."""
-
-    def __init__(
-        self, prompt: Sequence[int], sampling: Callable[[], Sampling], cancel: threading.Event
-    ) -> None:
-        self.prompt = list(prompt)
-        self.sampling = sampling
-        self.began = time.perf_counter()
-        self.cached_tokens = 0
-        """Of the prompt, those that were still in memory; known with the first event."""
-        self._cancel = cancel
-        self._events: queue.SimpleQueue[TokenEvent | GenerationStats | Exception] = (
-            queue.SimpleQueue()
-        )
-        self._stats: GenerationStats | None = None
-
-    def cancel(self) -> None:
-        """Stops it at once; the iterator then ends and `stats` tells "cancelled"."""
-        self._cancel.set()
-
-    @property
-    def cancelled(self) -> bool:
-        return self._cancel.is_set()
-
-    @property
-    def stats(self) -> GenerationStats:
-        """The figures; only after the last event."""
-        if self._stats is None:
-            raise EngineError("the generation has not ended yet")
-        return self._stats
-
-    def put(self, item: TokenEvent | GenerationStats | Exception) -> None:
-        """Hands an item to the consumer; the worker's side."""
-        self._events.put(item)
-
-    def __iter__(self) -> Iterator[TokenEvent]:
-        try:
-            while self._stats is None:
-                item = self._events.get()
-                if isinstance(item, GenerationStats):
-                    self._stats = item
-                elif isinstance(item, Exception):
-                    raise item
-                else:
-                    yield item
-        finally:
-            # A consumer that leaves early must not leave the worker talking to nobody.
-            if self._stats is None:
-                self.cancel()
+SCORED_TOGETHER = 32
+"""Rows of one batch whose logits are all kept: 32 x 49,152 x 4 bytes are 6 MB."""
 
 
 class Engine:
-    """A chat model ready to speak. Raises ModelFileError or EngineError on opening."""
+    """A model ready to speak, without `chat` a base model too.
 
-    def __init__(self, path: Path, n_ctx: int = 4096, n_threads: int | None = None) -> None:
-        self._running: Generation | None = None
+    Raises ModelFileError or EngineError on opening.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        n_ctx: int = 4096,
+        n_threads: int | None = None,
+        *,
+        chat: bool = True,
+    ) -> None:
+        self._running: Generation | Comparison | None = None
         self._closing = False
-        self._model = Model(path, n_ctx, n_threads or os.cpu_count() or 1, self._should_abort)
+        threads = n_threads or os.cpu_count() or 1
+        self._model = Model(path, n_ctx, threads, self._should_abort, chat=chat)
         self.info = self._model.info
         self.n_ctx = self._model.n_ctx
         self._in_memory: list[int] = []
-        self._requests: queue.SimpleQueue[Generation | None] = queue.SimpleQueue()
+        # After the last token read, and what the last answer said: for a preview of the next one.
+        self._logits: Logits | None = None
+        self._said: list[int] = []
+        self._requests: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        # What is put before the closing None is still answered; nothing is put after it.
+        self._gate = threading.Lock()
         self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
         self._worker.start()
 
@@ -95,11 +82,13 @@ class Engine:
 
     def close(self) -> None:
         """Stops what runs and frees the model; closing twice is fine."""
-        if not self._closing:
+        with self._gate:
+            if self._closing:
+                return
             self._closing = True
             self._requests.put(None)
-            self._worker.join()
-            self._model.close()
+        self._worker.join()
+        self._model.close()
 
     def __enter__(self) -> Engine:
         return self
@@ -125,11 +114,15 @@ class Engine:
         """The bytes that a token stands for."""
         return self._model.token_bytes(id)
 
+    def token_text(self, id: int) -> str:
+        """A token as text; bytes that are no whole character are replaced."""
+        return self.token_bytes(id).decode("utf-8", "replace")
+
     def count(self, text: str) -> int:
         return len(self.tokenize(text))
 
-    def render_chat(self, messages: Sequence[Message]) -> list[int]:
-        """The conversation as token ids, up to where the assistant speaks."""
+    def render_chat(self, messages: Sequence[Message]) -> list[Segment]:
+        """The conversation as segments of token ids, up to where the assistant speaks."""
         assert self.info.chat_template, "the model was loaded as a chat model"
         return render_chat(messages, self.info.chat_template, self.tokenize)
 
@@ -140,34 +133,116 @@ class Engine:
         prompt: Sequence[int],
         sampling: Callable[[], Sampling],
         cancel: threading.Event | None = None,
+        said: Sequence[int] = (),
+        top: int = 0,
     ) -> Generation:
         """Starts a generation; `sampling` is read at every token.
 
-        Raises EngineError for an empty prompt or one that leaves no room for an answer.
+        `said` stands after the prompt and counts as said: a branch goes on from it. With `top`
+        every event carries its step of the sampler chain with that many candidates. Raises
+        EngineError for an empty prompt or one that leaves no room for an answer.
         """
-        if not prompt:
-            raise EngineError("the prompt is empty")
-        if len(prompt) >= self.n_ctx:
-            raise EngineError(
-                f"the prompt has {len(prompt)} tokens and the context {self.n_ctx}: shorten it"
-            )
-        if self._closing:
-            raise EngineError("the engine is closed")
-        generation = Generation(prompt, sampling, cancel or threading.Event())
-        self._requests.put(generation)
+        self._check(len(prompt) + len(said))
+        generation = Generation(prompt, sampling, cancel, said, top)
+        self._put(lambda: self._run(generation))
         return generation
 
+    def compare(
+        self,
+        columns: Sequence[tuple[Sequence[int], Sampling]],
+        cancel: threading.Event | None = None,
+        top: int = 0,
+    ) -> Comparison:
+        """Starts two to four generations that are decoded together, (prompt, settings) each.
+
+        What the prompts share at their beginning is read once. Raises EngineError.
+        """
+        if not 2 <= len(columns) <= MAX_SEQUENCES:
+            raise EngineError(f"compare 2 to {MAX_SEQUENCES} answers, not {len(columns)}")
+        rooms = [len(prompt) + sampling.max_tokens for prompt, sampling in columns]
+        self._check(sum(rooms))
+        comparison = Comparison(columns, cancel, top)
+        self._put(lambda: self._run_together(comparison))
+        return comparison
+
+    def next(self, prompt: Sequence[int], sampling: Sampling, top: int = 10) -> NextToken:
+        """What could follow `prompt` under these settings; nothing is said. Raises EngineError."""
+        self._check(len(prompt))
+        return self._call(lambda: self._next(list(prompt), sampling, top))
+
+    def preview(self, sampling: Sampling, top: int = 10) -> NextToken | None:
+        """What would follow what is in memory, under other settings; None where nothing is."""
+        return self._call(lambda: self._preview(sampling, top))
+
+    def score(self, ids: Sequence[int], given: int = 1) -> NDArray[np.float32]:
+        """Natural log-probabilities of ids[given:], each after all before it, shape (n - given,).
+
+        Raises EngineError, also where nothing is given.
+        """
+        self._check(len(ids) if given else 0)
+        return self._call(lambda: self._score(list(ids), given))
+
+    def _check(self, length: int) -> None:
+        if not length:
+            raise EngineError("the prompt is empty")
+        if length >= self.n_ctx:
+            raise EngineError(
+                f"the prompt has {length} tokens and the context {self.n_ctx}: shorten it"
+            )
+
+    def _put(self, job: Callable[[], None]) -> None:
+        with self._gate:
+            if self._closing:
+                raise EngineError("the engine is closed")
+            self._requests.put(job)
+
+    # The worker's side
+
     def _work(self) -> None:
-        while (generation := self._requests.get()) is not None:
-            self._running = generation
+        while (job := self._requests.get()) is not None:
+            job()
+
+    def _call(self, work: Callable[[], T]) -> T:
+        """Runs `work` on the worker and gives its result, or raises its error."""
+        future: Future[T] = Future()
+
+        def job() -> None:
             try:
-                generation.put(self._generate(generation))
+                future.set_result(work())
             except Exception as error:
-                # Whatever it is belongs to the one who asked; the worker lives on.
                 self._forget(0)
-                generation.put(error)
-            finally:
-                self._running = None
+                future.set_exception(error)
+
+        self._put(job)
+        return future.result()
+
+    def _run(self, generation: Generation) -> None:
+        self._running = generation
+        try:
+            generation.end(self._generate(generation))
+        except Exception as error:
+            # Whatever it is belongs to the one who asked; the worker lives on.
+            self._forget(0)
+            generation.fail(error)
+        finally:
+            self._running = None
+
+    def _run_together(self, comparison: Comparison) -> None:
+        self._running = comparison
+        try:
+            shared = shared_prefix([prompt for prompt, _ in comparison.columns])
+            self._read_prompt(shared)
+            comparison.end(decode_together(self._model, self._chain, comparison, len(shared)))
+        except Aborted:
+            comparison.end(())
+        except Exception as error:  # as above
+            self._forget(0)
+            comparison.fail(error)
+        finally:
+            for sequence in range(1, MAX_SEQUENCES):
+                self._model.keep(0, sequence)
+            self._forget(min(len(self._in_memory), len(shared)))
+            self._running = None
 
     def _read(self, ids: Sequence[int]) -> None:
         """Decodes and remembers `ids`; on an abort, memory is cut back to what it was."""
@@ -182,61 +257,104 @@ class Engine:
     def _forget(self, length: int) -> None:
         self._model.keep(length)
         del self._in_memory[length:]
+        self._logits = None
+
+    def _read_prompt(self, prompt: list[int]) -> int:
+        """Reads what is not in memory yet, and gives how much was."""
+        # The last prompt token is always read again: its logits are needed.
+        cached = common_prefix(self._in_memory, prompt[:-1])
+        self._forget(cached)
+        self._read(prompt[cached:])
+        return cached
+
+    def _chain(self, said: Sequence[int] = ()) -> SamplerChain:
+        return SamplerChain(self._model.n_vocab, self.tokenize, self._model.vocab, said)
+
+    def _next(self, prompt: list[int], sampling: Sampling, top: int) -> NextToken:
+        self._read_prompt(prompt)
+        return self._apply(self._model.logits(), sampling, top)
+
+    def _score(self, ids: list[int], given: int) -> NDArray[np.float32]:
+        known = common_prefix(self._in_memory, ids[: given - 1])
+        self._forget(known)
+        self._read(ids[known : given - 1])
+        found: list[float] = []
+        for start in range(given - 1, len(ids) - 1, SCORED_TOGETHER):
+            part = ids[start : min(start + SCORED_TOGETHER, len(ids) - 1)]
+            self._model.decode_rows([(id, start + n, 0) for n, id in enumerate(part)])
+            self._in_memory += part
+            for row, id in enumerate(ids[start + 1 : start + 1 + len(part)]):
+                logits = self._model.logits(row)
+                found.append(float(logits[id]) - log_normaliser_and_entropy(logits)[0])
+        return np.array(found, dtype=np.float32)
+
+    def _preview(self, sampling: Sampling, top: int) -> NextToken | None:
+        return None if self._logits is None else self._apply(self._logits, sampling, top)
+
+    def _apply(self, logits: Logits, sampling: Sampling, top: int) -> NextToken:
+        stages: list[Stage] = []
+        with closing(self._chain(self._said)) as chain:
+            id = chain.sample(logits, sampling, stages)
+        normaliser, entropy = log_normaliser_and_entropy(logits)
+        step = summarise(id, logits, stages, top, normaliser, entropy)
+        return NextToken(step, tuple(stages), logits - np.float32(normaliser))
 
     def _generate(self, generation: Generation) -> GenerationStats:
-        prompt = generation.prompt
-        # The last prompt token is always read again: its logits are needed.
-        cached = _common_prefix(self._in_memory, prompt[:-1])
-        self._forget(cached)
-        generation.cached_tokens = cached
-        chain = SamplerChain(self._model.n_vocab)
+        prompt = generation.prompt + generation.said
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         said = 0
         first_token_ms = 0.0
         first_at = last_at = time.perf_counter()
         stop: StopReason = "cancelled"
-        try:
-            self._read(prompt[cached:])
-            while not self._should_abort():
-                settings = generation.sampling()
-                if said >= settings.max_tokens:
-                    stop = "length"
-                    break
-                if len(self._in_memory) >= self.n_ctx:
-                    stop = "context"
-                    break
-                logits = self._model.logits()
-                logprobs = log_probabilities(logits)
-                id = chain.sample(logits, settings)
-                if self._model.is_end(id):
-                    stop = "end"
-                    break
-                last_at = time.perf_counter()
-                if said == 0:
-                    first_at, first_token_ms = last_at, 1000 * (last_at - generation.began)
-                data = self._model.token_bytes(id)
-                generation.put(
-                    TokenEvent(
-                        said,
-                        id,
-                        data,
-                        decoder.decode(data),
-                        float(logprobs[id]),
-                        entropy_bits(logprobs),
+        with closing(self._chain(generation.said)) as chain:
+            try:
+                generation.cached_tokens = common_prefix(self._in_memory, prompt[:-1])
+                self._read_prompt(prompt)
+                while not self._should_abort():
+                    settings = generation.sampling()
+                    if said + len(generation.said) >= settings.max_tokens:
+                        stop = "length"
+                        break
+                    if len(self._in_memory) >= self.n_ctx:
+                        stop = "context"
+                        break
+                    logits = self._model.logits()
+                    normaliser, entropy = log_normaliser_and_entropy(logits)
+                    stages: list[Stage] | None = [] if generation.top else None
+                    id = chain.sample(logits, settings, stages, brief=True)
+                    if self._model.is_end(id):
+                        stop = "end"
+                        break
+                    step = (
+                        summarise(id, logits, stages, generation.top, normaliser, entropy)
+                        if stages
+                        else None
                     )
-                )
-                said += 1
-                self._read([id])
-        except Aborted:
-            stop = "cancelled"
-        finally:
-            chain.close()
+                    last_at = time.perf_counter()
+                    if said == 0:
+                        first_at, first_token_ms = last_at, 1000 * (last_at - generation.began)
+                    data = self._model.token_bytes(id)
+                    logprob = float(logits[id]) - normaliser
+                    text = decoder.decode(data)
+                    generation.put(
+                        TokenEvent(said, id, data, text, logprob, entropy, settings, step)
+                    )
+                    said += 1
+                    self._read([id])
+            except Aborted:
+                stop = "cancelled"
+            self._said = chain.said
+        if self._in_memory:
+            self._logits = self._model.logits().copy() if stop != "cancelled" else None
         elapsed = last_at - first_at
         speed = (said - 1) / elapsed if said > 1 and elapsed > 0 else 0.0
-        return GenerationStats(len(prompt), cached, said, first_token_ms, speed, stop)
+        return GenerationStats(
+            len(prompt), generation.cached_tokens, said, first_token_ms, speed, stop
+        )
 
 
-def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two sequences share at their beginning."""
     length = 0
     for x, y in zip(a, b):  # noqa: B905 (the shorter one decides)
         if x != y:

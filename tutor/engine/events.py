@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tutor.engine.settings import Sampling
+from tutor.engine.trace import Stage, Step
 
 StopReason = Literal["end", "length", "cancelled", "context"]
 
@@ -14,6 +20,14 @@ class Message:
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of token ids: the content of a message by its number, or (None) the template's own."""
+
+    message: int | None
+    ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +45,8 @@ class TokenEvent:
     """One generated token.
 
     `text` is what became complete UTF-8 with it and may be empty; `logprob` (natural logarithm)
-    and `entropy` (bits) are of the full distribution, before any sampler.
+    and `entropy` (bits) are of the full distribution, before any sampler. `step` is what the
+    sampler chain did, where it was traced, and `settings` are those that it ran under.
     """
 
     index: int
@@ -40,6 +55,8 @@ class TokenEvent:
     text: str
     logprob: float
     entropy: float
+    settings: Sampling = field(repr=False)
+    step: Step | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +69,23 @@ class GenerationStats:
     first_token_ms: float
     tokens_per_second: float
     stop_reason: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnEvent:
+    """A token of one of several answers that are decoded together; columns count from 0."""
+
+    column: int
+    event: TokenEvent
+
+
+@dataclass(frozen=True, slots=True)
+class NextToken:
+    """What could follow a prompt: every stage of the chain in full, and what it would draw.
+
+    `logprobs` are natural logarithms over the whole vocabulary, shape (n_vocab,), before any stage.
+    """
+
+    step: Step
+    stages: tuple[Stage, ...]
+    logprobs: NDArray[np.float32] = field(repr=False)

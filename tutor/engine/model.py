@@ -21,6 +21,7 @@ from tutor.engine.gguf import ModelInfo, read_model_info, require_chat
 from tutor.engine.logs import collect_logs
 
 N_BATCH = 512
+MAX_SEQUENCES = 4
 _ABORTED = 2
 
 
@@ -32,10 +33,20 @@ class Model:
     """Weights, vocabulary and one context of `n_ctx` tokens with flash attention."""
 
     def __init__(
-        self, path: Path, n_ctx: int, n_threads: int, should_abort: Callable[[], bool]
+        self,
+        path: Path,
+        n_ctx: int,
+        n_threads: int,
+        should_abort: Callable[[], bool],
+        *,
+        chat: bool = True,
     ) -> None:
-        """Loads the file. Raises ModelFileError where llama.cpp or the tutor cannot use it."""
-        self.info: ModelInfo = require_chat(read_model_info(path))
+        """Loads the file; without `chat` a base model too.
+
+        Raises ModelFileError where llama.cpp or the tutor cannot use it.
+        """
+        info = read_model_info(path)
+        self.info: ModelInfo = require_chat(info) if chat else info
         self.n_ctx = min(n_ctx, self.info.n_ctx_train or n_ctx)
         llama_cpp.llama_backend_init()
         with collect_logs() as logs:
@@ -44,8 +55,8 @@ class Model:
             )
         if not self._model:
             raise ModelFileError(f"llama.cpp cannot load {path}: {logs.last or 'unknown reason'}")
-        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
-        self.n_vocab: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
+        self.vocab = llama_cpp.llama_model_get_vocab(self._model)
+        self.n_vocab: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
 
         # ctypes keeps no reference of its own: the callback must live as long as the context.
         self._abort = llama_cpp.ggml_abort_callback(lambda _data: should_abort())
@@ -57,6 +68,9 @@ class Model:
         parameters.n_threads_batch = n_threads
         parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
         parameters.no_perf = True
+        # Several answers can be decoded together, over one memory that they share.
+        parameters.n_seq_max = MAX_SEQUENCES
+        parameters.kv_unified = True
         parameters.abort_callback = self._abort
         with collect_logs() as logs:
             self._context = llama_cpp.llama_init_from_model(self._model, parameters)
@@ -80,7 +94,7 @@ class Model:
         data = text.encode("utf-8", "replace")
         size = len(data) + 16
         buffer = (llama_cpp.llama_token * size)()
-        count = llama_cpp.llama_tokenize(self._vocab, data, len(data), buffer, size, False, special)
+        count = llama_cpp.llama_tokenize(self.vocab, data, len(data), buffer, size, False, special)
         if count < 0:
             raise EngineError("the text could not be cut into tokens")
         return list(buffer[:count])
@@ -88,17 +102,17 @@ class Model:
     def token_bytes(self, id: int) -> bytes:
         """The bytes that a token stands for; control tokens give their name."""
         buffer = ctypes.create_string_buffer(256)
-        size = llama_cpp.llama_token_to_piece(self._vocab, id, buffer, len(buffer), 0, True)
+        size = llama_cpp.llama_token_to_piece(self.vocab, id, buffer, len(buffer), 0, True)
         return buffer.raw[: max(size, 0)]
 
     def token(self, id: int) -> Token:
         data = self.token_bytes(id)
-        special = bool(llama_cpp.llama_vocab_is_control(self._vocab, id))
+        special = bool(llama_cpp.llama_vocab_is_control(self.vocab, id))
         return Token(id, data.decode("utf-8", "replace"), data, special)
 
     def is_end(self, id: int) -> bool:
         """Whether the token ends a generation (llama_vocab_is_eog)."""
-        return bool(llama_cpp.llama_vocab_is_eog(self._vocab, id))
+        return bool(llama_cpp.llama_vocab_is_eog(self.vocab, id))
 
     # Context
 
@@ -110,19 +124,45 @@ class Model:
         for start in range(0, len(ids), N_BATCH):
             part = ids[start : start + N_BATCH]
             tokens = (llama_cpp.llama_token * len(part))(*part)
-            status = llama_cpp.llama_decode(
-                self._context, llama_cpp.llama_batch_get_one(tokens, len(part))
-            )
-            if status == _ABORTED:
-                raise Aborted
-            if status != 0:
-                raise EngineError(f"llama.cpp could not read the tokens (llama_decode: {status})")
+            batch = llama_cpp.llama_batch_get_one(tokens, len(part))
+            self._check(llama_cpp.llama_decode(self._context, batch))
 
-    def logits(self) -> NDArray[np.float32]:
-        """The logits after the last token read, shape (n_vocab,); a view, valid until decode."""
-        pointer = llama_cpp.llama_get_logits_ith(self._context, -1)
+    def decode_rows(self, rows: Sequence[tuple[int, int, int]]) -> None:
+        """Reads (token, position, sequence) rows in one batch, each with its logits.
+
+        At most N_BATCH rows. Raises Aborted or EngineError, as `decode` does.
+        """
+        batch = llama_cpp.llama_batch_init(len(rows), 0, 1)
+        try:
+            batch.n_tokens = len(rows)
+            for n, (token, position, sequence) in enumerate(rows):
+                batch.token[n] = token
+                batch.pos[n] = position
+                batch.n_seq_id[n] = 1
+                batch.seq_id[n][0] = sequence
+                batch.logits[n] = True
+            self._check(llama_cpp.llama_decode(self._context, batch))
+        finally:
+            llama_cpp.llama_batch_free(batch)
+
+    def _check(self, status: int) -> None:
+        if status == _ABORTED:
+            raise Aborted
+        if status != 0:
+            raise EngineError(f"llama.cpp could not read the tokens (llama_decode: {status})")
+
+    def logits(self, row: int = -1) -> NDArray[np.float32]:
+        """The logits of a row of the last batch, by default its last, shape (n_vocab,).
+
+        A view, valid until the next decode.
+        """
+        pointer = llama_cpp.llama_get_logits_ith(self._context, row)
         return np.ctypeslib.as_array(pointer, shape=(self.n_vocab,))
 
-    def keep(self, length: int) -> None:
-        """Forgets everything in memory after the first `length` tokens."""
-        llama_cpp.llama_memory_seq_rm(self._memory, 0, length, -1)
+    def keep(self, length: int, sequence: int = 0) -> None:
+        """Forgets everything of a sequence after its first `length` tokens."""
+        llama_cpp.llama_memory_seq_rm(self._memory, sequence, length, -1)
+
+    def copy_sequence(self, source: int, target: int) -> None:
+        """Lets `target` share all that `source` has in memory."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)

@@ -20,7 +20,23 @@ def m001_initial(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE read_section (passage_id TEXT PRIMARY KEY, at REAL NOT NULL)")
 
 
-MIGRATIONS = (m001_initial,)
+def m002_branches_and_traces(db: sqlite3.Connection) -> None:
+    """An answer may have branches, of which one is shown; every answer may have its trace.
+
+    `root` is the first answer of the turn, `parent` the one branched from, `fork` the index of the
+    token at which they part.
+    """
+    db.execute("ALTER TABLE message ADD COLUMN root INTEGER")
+    db.execute("ALTER TABLE message ADD COLUMN parent INTEGER")
+    db.execute("ALTER TABLE message ADD COLUMN fork INTEGER")
+    db.execute("ALTER TABLE message ADD COLUMN active INTEGER NOT NULL DEFAULT 1")
+    db.execute(
+        "CREATE TABLE trace (message INTEGER PRIMARY KEY REFERENCES message (id)"
+        " ON DELETE CASCADE, data BLOB NOT NULL)"
+    )
+
+
+MIGRATIONS = (m001_initial, m002_branches_and_traces)
 
 
 def migrate(db: sqlite3.Connection) -> None:

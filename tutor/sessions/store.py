@@ -45,6 +45,13 @@ class StoredMessage:
     state: str
     """`done`, `streaming` (found so after a crash), or `stopped`."""
     created: float
+    parent: int | None
+    """The answer that this one is a branch of."""
+    fork: int | None
+    """The index of the token at which they part."""
+
+
+_MESSAGE = "id, conversation, role, text, answer, state, created, parent, fork"
 
 
 class Store:
@@ -175,19 +182,64 @@ class Store:
     def remove_from(self, message: int) -> None:
         """Removes a message and all that follow it in its conversation (edit, ask again)."""
         self._run(
-            "DELETE FROM message WHERE id >= ?1 AND conversation ="
+            "DELETE FROM message WHERE coalesce(root, id) >= ?1 AND conversation ="
             " (SELECT conversation FROM message WHERE id = ?1)",
             (message,),
         )
 
     def messages(self, conversation: int) -> list[StoredMessage]:
-        """The messages of a conversation in order."""
+        """The messages of a conversation in order, of every answer the branch that is shown."""
         rows = self._run(
-            "SELECT id, conversation, role, text, answer, state, created FROM message"
-            " WHERE conversation = ? ORDER BY id",
+            f"SELECT {_MESSAGE} FROM message WHERE conversation = ? AND active"
+            " ORDER BY coalesce(root, id)",
             (conversation,),
         )
         return [StoredMessage(*row) for row in rows]
+
+    # Branches and traces
+
+    def branch(self, message: int, fork: int) -> int:
+        """A new answer beside `message`, shown in its place; they part at token `fork`."""
+        row = self._run(
+            "INSERT INTO message"
+            " (conversation, role, text, state, created, root, parent, fork, active)"
+            " SELECT conversation, role, '', 'streaming', ?2, coalesce(root, id), id, ?3, 0"
+            " FROM message WHERE id = ?1",
+            (message, time.time(), fork),
+        )
+        branch = int(row.lastrowid or 0)
+        self.show_branch(branch)
+        return branch
+
+    def branches(self, message: int) -> list[StoredMessage]:
+        """All answers of the turn of `message`, the first one first."""
+        rows = self._run(
+            f"SELECT {_MESSAGE} FROM message WHERE coalesce(root, id) ="
+            " (SELECT coalesce(root, id) FROM message WHERE id = ?) ORDER BY id",
+            (message,),
+        )
+        return [StoredMessage(*row) for row in rows]
+
+    def show_branch(self, message: int) -> None:
+        """Lets `message` be the answer of its turn that is shown."""
+        self._run(
+            "UPDATE message SET active = (id = ?1) WHERE coalesce(root, id) ="
+            " (SELECT coalesce(root, id) FROM message WHERE id = ?1)",
+            (message,),
+        )
+
+    def keep_trace(self, message: int, data: bytes) -> None:
+        """Keeps the packed trace of an answer."""
+        self._run(
+            "INSERT INTO trace (message, data) VALUES (?1, ?2)"
+            " ON CONFLICT (message) DO UPDATE SET data = ?2",
+            (message, data),
+        )
+
+    def trace(self, message: int) -> bytes | None:
+        """The packed trace of an answer, if one was kept."""
+        row = self._run("SELECT data FROM trace WHERE message = ?", (message,)).fetchone()
+        return row[0] if row else None
 
     # Reading progress
 

@@ -16,19 +16,25 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Footer, Markdown, OptionList
 
 from corpus import load_lessons
+from tutor.engine.errors import EngineError
 from tutor.engine.settings import Sampling
 from tutor.sessions.export import conversation_json, conversation_markdown
 from tutor.sessions.store import Store, StoreError
-from tutor.settings import Settings, SettingsError, set_value
+from tutor.settings import Settings, SettingsError
 from tutor.tui.chat import Chat
 from tutor.tui.commands import COMMANDS, find, help_text
+from tutor.tui.comparison import CompareScreen
 from tutor.tui.conversation import SourceLink
-from tutor.tui.decoding import DecodingPanel, Knob
+from tutor.tui.decoding import DecodingPanel, Knob, Preset
+from tutor.tui.inspector import Inspector
 from tutor.tui.lessons import LessonList
-from tutor.tui.messages import Failed, Loading
+from tutor.tui.messages import Did, Failed, Loading, Previewed
+from tutor.tui.picture import ROWS, Picture, effect
+from tutor.tui.prompt_view import PromptView
 from tutor.tui.reader import Reader
 from tutor.tui.sessions import Choice, SessionList
 from tutor.tui.status import StatusLine
+from tutor.tui.tuning import Tuning
 
 if TYPE_CHECKING:
     from tutor.agent.tutor import Tutor
@@ -73,17 +79,21 @@ class TutorApp(App[None]):
     ) -> None:
         super().__init__()
         self.store = store
-        self.settings = settings
+        self.tuning = Tuning(settings, keep)
         self.lessons = load_lessons()
         if session_id is None and (known := store.conversations()):
             session_id = known[0].id
         self.chat = Chat(store, lambda: self.sampling, session_id)
         self._open_tutor = open_tutor
-        self._keep = keep
+
+    @property
+    def settings(self) -> Settings:
+        """All settings as they count now."""
+        return self.tuning.settings
 
     @property
     def sampling(self) -> Sampling:
-        """The decoding settings as they count now; read at every token."""
+        """The decoding settings; read at every token."""
         return self.settings.sampling
 
     # Layout and start
@@ -155,6 +165,15 @@ class TutorApp(App[None]):
 
     def on_chat_progress(self, event: Chat.Progress) -> None:
         self.query_one(StatusLine).show(event.figures)
+        steps = [token.step for token in event.turn.events[-1:] if token.step]
+        if not self.chat.answering:
+            self._preview(self.sampling)
+        elif steps and self.chat.tutor:
+            text = self.chat.tutor.engine.token_text
+            self.query_one(Picture).show(steps[0], text, drawn=True)
+
+    def on_preset_chosen(self, event: Preset.Chosen) -> None:
+        self.action_command("preset", event.name)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         if isinstance(event.option_list, LessonList) and event.option.id:
@@ -182,12 +201,50 @@ class TutorApp(App[None]):
         self.push_screen(Reader(lesson, passage_id, self.store.mark_read), closed)
 
     def _set(self, name: str, value: Any) -> None:
+        self._tune(lambda: self.tuning.set(name, value))
+
+    def _tune(self, change: Callable[[], None]) -> None:
+        """Makes a change of the settings, and shows what it does to the next token."""
+        before = self.sampling
         try:
-            self.settings = set_value(self.settings, name, value)
-            self._keep(self.settings)
+            change()
         except SettingsError as error:
             self._complain(str(error))
-        self.query_one(DecodingPanel).show(self.sampling)
+        told = effect(before, self.sampling, None, None)
+        self.query_one(DecodingPanel).show(self.sampling, told)
+        if told and not self.chat.answering:
+            self._preview(before)
+
+    @work(thread=True, exclusive=True, group="preview", exit_on_error=False)
+    def _preview(self, before: Sampling) -> None:
+        """The next token under the settings before the last change, and under those of now."""
+        tutor, now = self.chat.tutor, self.sampling
+        if tutor is None:
+            return
+        try:
+            found = [tutor.engine.preview(sampling, ROWS) for sampling in (before, now)]
+        except EngineError:  # closed in the meantime
+            return
+        if found[0] and found[1]:
+            told = effect(before, now, found[0].step, found[1].step)
+            self.post_message(Previewed(found[1].step, told))
+
+    def on_did(self, event: Did) -> None:
+        """Does what a request in plain words left to the app."""
+        performed = event.performed
+        if performed.sampling is not None:
+            sampling = performed.sampling
+            self._tune(lambda: self.tuning.sampling(sampling))
+        if performed.undo:
+            self._tune(self.tuning.undo)
+        if performed.screen:
+            self.call_later(self.action_command, performed.screen)
+
+    def on_previewed(self, event: Previewed) -> None:
+        if self.chat.tutor and not self.chat.answering:
+            text = self.chat.tutor.engine.token_text
+            self.query_one(Picture).show(event.step, text, drawn=False)
+            self.query_one(DecodingPanel).show(self.sampling, event.effect)
 
     def _complain(self, text: str) -> None:
         self.notify(text, severity="warning", markup=False)
@@ -216,7 +273,7 @@ class TutorApp(App[None]):
         """Textual's own palette entries and ours."""
         yield from super().get_system_commands(screen)
         for c in COMMANDS:
-            if not c.argument:
+            if c.key or not c.argument:
                 yield SystemCommand(c.name, c.help, partial(self.action_command, c.name))
 
     def command_help(self, _: str) -> None:
@@ -253,11 +310,38 @@ class TutorApp(App[None]):
             self._complain("name a setting and a value, for example /set temperature 1.2")
 
     def command_reset(self, _: str) -> None:
-        for name, value in Sampling().model_dump().items():
-            self._set(name, value)
+        self._tune(lambda: self.tuning.sampling(Sampling()))
+
+    def command_preset(self, argument: str) -> None:
+        self._tune(lambda: self.tuning.preset(argument))
+
+    def command_undo(self, _: str) -> None:
+        self._tune(self.tuning.undo)
+
+    def command_compare(self, argument: str) -> None:
+        if (tutor := self.chat.tutor) is None or self.chat.answering:
+            self._complain("wait until the tutor has finished: Esc stops an answer")
+            return
+        history = self.chat.history()
+        last = history.pop().question if history and not argument else argument
+        self.push_screen(CompareScreen(tutor, self.settings, last, history, self.chat.lesson))
 
     async def command_new(self, _: str) -> None:
         await self._show_conversation(None)
+
+    def command_inspect(self, _: str) -> None:
+        if (turn := self.chat.last_turn()) is None:
+            self._complain("there is no answer to look into yet")
+        else:
+            self.push_screen(Inspector(self.chat, turn))
+
+    def command_prompt(self, _: str) -> None:
+        turn = self.chat.last_turn()
+        trace = self.chat.trace(turn) if turn else None
+        if trace is None:
+            self._complain("there is no traced answer yet: ask something first")
+        else:
+            self.push_screen(PromptView(trace))
 
     def command_sessions(self, _: str) -> None:
         def closed(choice: Choice | None) -> None:

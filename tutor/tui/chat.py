@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
 
+from tutor.agent.branch import BranchError, picked
 from tutor.agent.question import QuestionError, checked
 from tutor.agent.record import exchange
+from tutor.agent.trace import Trace, traced, unpack
 from tutor.agent.turn import Exchange
+from tutor.engine.events import TokenEvent
 from tutor.engine.settings import Sampling
-from tutor.sessions.store import Store
+from tutor.sessions.store import Store, StoredMessage
 from tutor.tui import answering
 from tutor.tui.composer import Composer
 from tutor.tui.conversation import Conversation, Turn
@@ -39,10 +42,11 @@ class Chat(Vertical):
             self.argument = argument
 
     class Progress(Message):
-        """New figures of the running or finished answer."""
+        """New figures of the running or finished answer of `turn`."""
 
-        def __init__(self, figures: Figures) -> None:
+        def __init__(self, turn: Turn, figures: Figures) -> None:
             super().__init__()
+            self.turn = turn
             self.figures = figures
 
     def __init__(
@@ -82,8 +86,10 @@ class Chat(Vertical):
             if message.role == "user":
                 turn = await view.begin(message.text)
             elif turn and message.answer:
+                turn.message = message.id
                 await turn.show_record(json.loads(message.answer))
             elif turn:
+                turn.message = message.id
                 await turn.show_evidence(message.text, [])
                 turn.show_state("stopped before its end")
         self.composer.focus()
@@ -122,7 +128,7 @@ class Chat(Vertical):
     async def _ask(self, tutor: Tutor, question: str) -> None:
         if self.conversation is None:
             self.conversation = self._store.begin()
-        history = self._history()
+        history = self.history()
         self._store.add(self.conversation, "user", question)
         await self.query(Welcome).remove()
         turn = await self.query_one(Conversation).begin(question)
@@ -131,7 +137,8 @@ class Chat(Vertical):
         self.answering = True
         self._answer(tutor, turn, history, self.conversation, self._cancel)
 
-    def _history(self) -> list[Exchange]:
+    def history(self) -> list[Exchange]:
+        """The earlier turns of this conversation, oldest first."""
         found, question = [], ""
         for message in self._store.messages(self.conversation) if self.conversation else []:
             if message.role == "user":
@@ -175,14 +182,14 @@ class Chat(Vertical):
         if event.turn.is_attached:
             event.turn.show_state("")
             await event.turn.add_words(event.fragment)
-        self.post_message(self.Progress(event.figures))
+        self.post_message(self.Progress(event.turn, event.figures))
 
     async def on_finished(self, event: Finished) -> None:
         self.answering = False
         if event.turn.is_attached:
             event.turn.show_state("")
             await event.turn.show_record(event.record)
-        self.post_message(self.Progress(event.figures))
+        self.post_message(self.Progress(event.turn, event.figures))
 
     async def on_failed(self, event: Failed) -> None:
         if event.turn:
@@ -190,6 +197,97 @@ class Chat(Vertical):
             if event.turn.is_attached:
                 await event.turn.end_words()
                 event.turn.show_state(event.reason)
+
+    # Looking inside, and going on from there
+
+    def trace(self, turn: Turn) -> Trace | None:
+        """The trace of an answer: of a running one so far, or as it was stored."""
+        if turn.prompt is not None and self.tutor is not None:
+            return traced(turn.prompt, list(turn.events), self.tutor.engine.token_bytes)
+        data = self._store.trace(turn.message) if turn.message is not None else None
+        try:
+            return unpack(data) if data else None
+        except ValueError:
+            return None
+
+    async def branch(self, turn: Turn, fork: int, pick: int, limit: int | None = None) -> None:
+        """Lets the answer go on from candidate `pick` at token `fork`, as a branch of its own."""
+        trace = self.trace(turn)
+        if trace is None or (said := self._picked(trace, fork, pick)) is None:
+            return
+        await self._go_on(turn, trace, said, fork, limit)
+
+    async def step(self, turn: Turn) -> None:
+        """One token more at the end of the answer."""
+        trace = self.trace(turn)
+        if trace is not None and trace.events:
+            await self._go_on(turn, trace, trace.events, None, 1)
+
+    def _picked(self, trace: Trace, fork: int, pick: int) -> tuple[TokenEvent, ...] | None:
+        try:
+            return picked(trace, fork, pick)
+        except BranchError as error:
+            self._complain(str(error))
+            return None
+
+    async def _go_on(
+        self,
+        turn: Turn,
+        trace: Trace,
+        said: Sequence[TokenEvent],
+        fork: int | None,
+        limit: int | None,
+    ) -> None:
+        if self.tutor is None or self.answering or turn.record is None or turn.message is None:
+            self._complain("wait until the answer has ended: Esc stops it")
+            return
+        if fork is not None:
+            turn.message = self._store.branch(turn.message, fork)
+        record = turn.record
+        await turn.clear_words()
+        turn.prompt, turn.events = trace.prompt, list(said)
+        await turn.add_words("".join(event.text for event in said))
+        self._cancel = threading.Event()
+        self.answering = True
+        self._branch(self.tutor, turn, trace, said, record, self._cancel, limit)
+
+    @work(thread=True, group="answer", exit_on_error=False)
+    def _branch(
+        self,
+        tutor: Tutor,
+        turn: Turn,
+        trace: Trace,
+        said: Sequence[TokenEvent],
+        record: dict[str, Any],
+        cancel: threading.Event,
+        limit: int | None,
+    ) -> None:
+        answering.branch(
+            tutor,
+            self._store,
+            turn,
+            trace,
+            said,
+            record,
+            self._sampling,
+            cancel,
+            self.post_message,
+            limit,
+        )
+
+    def branches(self, turn: Turn) -> list[StoredMessage]:
+        """All answers of the turn, the first one first."""
+        return self._store.branches(turn.message) if turn.message is not None else []
+
+    async def show_branch(self, turn: Turn, branch: StoredMessage) -> None:
+        """Shows another answer of the turn, which history and export then take."""
+        if self.answering or not branch.answer:
+            self._complain("wait until the answer has ended: Esc stops it")
+            return
+        self._store.show_branch(branch.id)
+        await turn.clear_words()
+        turn.message, turn.prompt = branch.id, None
+        await turn.show_record(json.loads(branch.answer))
 
     # Stopping and taking back
 
@@ -217,6 +315,14 @@ class Chat(Vertical):
         self._store.remove_from(last.id)
         await self.show(self.conversation)
         return last.text
+
+    def last_turn(self) -> Turn | None:
+        """The turn that the learner looks at: the focused one, else the newest."""
+        for node in self.app.focused.ancestors_with_self if self.app.focused else ():
+            if isinstance(node, Turn):
+                return node
+        turns = self.query(Turn)
+        return turns.last() if turns else None
 
     def last_answer(self) -> str:
         """What the last turn shows, as text; empty where there is none."""

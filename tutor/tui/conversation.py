@@ -11,6 +11,8 @@ from textual.message import Message
 from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
+from tutor.agent.prompt import Prompt
+from tutor.engine.events import TokenEvent
 from tutor.text import plain
 
 
@@ -45,8 +47,15 @@ class Turn(Vertical):
     def __init__(self, question: str) -> None:
         super().__init__(classes="turn -silent")
         self.question = question
+        self.message: int | None = None
+        """The stored answer that is shown."""
+        self.record: dict[str, Any] | None = None
         self.evidence = ""
         self.words = ""
+        # Appended to by the worker while it answers, read by whoever looks inside.
+        self.prompt: Prompt | None = None
+        self.events: list[TokenEvent] = []
+        self.cached_tokens = 0
         self._stream: MarkdownStream | None = None
 
     def compose(self) -> ComposeResult:
@@ -76,6 +85,13 @@ class Turn(Vertical):
         self.set_class(not self.words.strip(), "-silent")
         await self._stream.write(plain(fragment))
 
+    async def clear_words(self) -> None:
+        """Takes the model's words away, for a branch to write its own."""
+        await self.end_words()
+        self.words = ""
+        self.events = []
+        await self.query_one(".words", Markdown).update("")
+
     async def end_words(self) -> None:
         """The model says no more."""
         if self._stream:
@@ -84,7 +100,8 @@ class Turn(Vertical):
 
     async def show_record(self, record: dict[str, Any]) -> None:
         """A finished answer, as it was stored."""
-        if record["answer_source"] == "evidence":
+        self.record = record
+        if record["answer_source"] != "model":
             await self.show_evidence(record["answer"], record["sources"])
         sentences = record["grounding"]["sentences"]
         await self.end_words()

@@ -1,4 +1,4 @@
-"""The decoding settings: a knob a line, turned by arrow keys or by mouse."""
+"""The decoding settings: a knob a line, presets, and what they do to the next token."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
-from textual.widgets import Static
+from textual.widgets import Collapsible, Static
 
-from tutor.engine.settings import Sampling
+from tutor.engine.settings import PRESETS, Sampling
+from tutor.tui.picture import Picture
 
 # A press of an arrow key moves a knob by this much, between these ends of its bar.
 _STEPS: dict[str, tuple[float, float, float]] = {
@@ -25,6 +26,17 @@ _STEPS: dict[str, tuple[float, float, float]] = {
     "max_tokens": (16, 16, 512),
     "greedy": (1, 0, 1),
 }
+_MORE_STEPS: dict[str, tuple[float, float, float]] = {
+    "typical_p": (0.05, 0.05, 1),
+    "presence_penalty": (0.1, -2, 2),
+    "frequency_penalty": (0.1, -2, 2),
+    "top_n_sigma": (0.1, 0, 5),
+    "dry_multiplier": (0.1, 0, 2),
+    "xtc_probability": (0.1, 0, 1),
+    "xtc_threshold": (0.05, 0, 0.5),
+    "mirostat_tau": (0.5, 0, 10),
+}
+_ALL_STEPS = _STEPS | _MORE_STEPS
 _BAR = 10
 
 
@@ -34,6 +46,9 @@ class Knob(Static, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "turn(-1)", "less"),
         Binding("right", "turn(1)", "more"),
+        Binding("u", "app.command('undo')", "undo"),
+        Binding("up", "app.focus_previous", "knob above", show=False),
+        Binding("down", "app.focus_next", "knob below", show=False),
     ]
 
     class Turned(Message):
@@ -52,13 +67,13 @@ class Knob(Static, can_focus=True):
 
     def render(self) -> Text:
         value = getattr(self.sampling, self.setting)
-        _, low, high = _STEPS[self.setting]
+        _, low, high = _ALL_STEPS[self.setting]
         shown = ("on" if value else "off") if isinstance(value, bool) else f"{value:g}"
         place = round((_BAR - 1) * min(max((value - low) / (high - low), 0), 1))
         changed = value != Sampling.model_fields[self.setting].default
         bar = "─" * place + "●" + "─" * (_BAR - 1 - place)
         return Text(
-            f"{self.setting:<15}{shown:>6} {bar}{'*' if changed else ' '}",
+            f"{self.setting:<17}{shown:>5} {bar}{'*' if changed else ' '}",
             style="bold" if changed else "",
         )
 
@@ -71,7 +86,7 @@ class Knob(Static, can_focus=True):
         if isinstance(value, bool):
             self.post_message(self.Turned(self.setting, not value))
             return
-        step = _STEPS[self.setting][0]
+        step = _ALL_STEPS[self.setting][0]
         turned = round((value + direction * step) / step) * step
         self.post_message(
             self.Turned(self.setting, int(turned) if isinstance(value, int) else round(turned, 4))
@@ -79,6 +94,29 @@ class Knob(Static, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         self.action_turn(1 if event.x >= self.size.width / 2 else -1)
+
+
+class Preset(Static, can_focus=True):
+    """All knobs at once, under a name."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "take these settings")]
+
+    class Chosen(Message):
+        """The learner wants the settings of preset `name`."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, markup=False)
+        self.preset = name
+
+    def action_choose(self) -> None:
+        self.post_message(self.Chosen(self.preset))
+
+    def on_click(self) -> None:
+        self.action_choose()
 
 
 class DecodingPanel(VerticalScroll, can_focus=False):
@@ -90,11 +128,31 @@ class DecodingPanel(VerticalScroll, can_focus=False):
         self._sampling = sampling
 
     def compose(self) -> ComposeResult:
-        for name in Sampling.model_fields:
+        for name in _STEPS:
             yield Knob(name, self._sampling)
-        yield Static("←→ or a click turns a knob;\n* differs from the default", classes="hint")
+        with Horizontal(id="presets"):
+            for name in PRESETS:
+                yield Preset(name)
+        yield Picture()
+        yield Static("", id="effect", markup=False)
+        with Collapsible(title="more knobs", collapsed=True):
+            for name in _MORE_STEPS:
+                yield Knob(name, self._sampling)
+            yield Static("", id="order", markup=False)
+        yield Static(
+            "←→ or a click turns a knob, u takes it back; * differs from the default",
+            classes="hint",
+        )
 
-    def show(self, sampling: Sampling) -> None:
-        """The settings as they count now."""
+    def on_mount(self) -> None:
+        self.show(self._sampling)
+
+    def show(self, sampling: Sampling, effect: str = "") -> None:
+        """The settings as they count now, and what the last change does."""
         for knob in self.query(Knob):
             knob.show(sampling)
+        for preset in self.query(Preset):
+            preset.set_class(PRESETS[preset.preset] == sampling, "-current")
+        self.query_one("#order", Static).update(f"order: {' → '.join(sampling.order)}")
+        if effect:
+            self.query_one("#effect", Static).update(effect)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from textual.message import Message
 
-from tutor.agent.turn import Retrieved
+from tutor.agent.prompt import Part
+from tutor.agent.turn import Performed, Retrieved
+from tutor.engine.trace import Step
 from tutor.tui.conversation import Turn
 
 
@@ -20,6 +22,8 @@ class Figures:
     completion_tokens: int
     tokens_per_second: float
     n_ctx: int
+    parts: dict[Part, int] = field(default_factory=dict)
+    """Prompt tokens by what they are there for."""
 
 
 class Loading(Message):
@@ -31,6 +35,15 @@ class Loading(Message):
         self.done = done
 
 
+class Previewed(Message):
+    """What would be said next under the settings of now, and what their last change did."""
+
+    def __init__(self, step: Step, effect: str) -> None:
+        super().__init__()
+        self.step = step
+        self.effect = effect
+
+
 class Evidence(Message):
     """The quoted part of the answer is known."""
 
@@ -38,6 +51,15 @@ class Evidence(Message):
         super().__init__()
         self.turn = turn
         self.retrieved = retrieved
+
+
+class Did(Message):
+    """The turn was a request and was done; the app does what only the app can."""
+
+    def __init__(self, turn: Turn, performed: Performed) -> None:
+        super().__init__()
+        self.turn = turn
+        self.performed = performed
 
 
 class Words(Message):

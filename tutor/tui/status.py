@@ -6,9 +6,10 @@ from rich.text import Text
 from textual.widgets import Static
 
 from tutor.tui.messages import Figures
+from tutor.tui.prompt_view import COLOURS
 
 _GAUGE = 10
-_NARROW = 100
+_NARROW, _WIDE = 100, 150
 
 
 class StatusLine(Static):
@@ -39,11 +40,29 @@ class StatusLine(Static):
             return Text(self._text, no_wrap=True, overflow="ellipsis")
         f = self._figures
         used = f.prompt_tokens + f.completion_tokens
-        full = min(round(_GAUGE * used / f.n_ctx), _GAUGE) if f.n_ctx else 0
-        gauge = f"context {'▓' * full}{'░' * (_GAUGE - full)} {used}/{f.n_ctx}"
+        text = Text("context ", no_wrap=True, overflow="ellipsis")
+        text.append_text(self._gauge(f))
+        text.append(f" {used}/{f.n_ctx}")
+        if self.size.width >= _WIDE:
+            for part, count in f.parts.items():
+                text.append(f" {part} {count}", COLOURS[part])
         cached = f" ({f.cached_tokens} cached)" if f.prompt_tokens else ""
-        tokens = f"{f.prompt_tokens}{cached} + {f.completion_tokens} tokens"
-        parts = [gauge, tokens, f"{f.tokens_per_second:.0f} tok/s"]
+        text.append(f" · {f.prompt_tokens}{cached} + {f.completion_tokens} tokens")
+        text.append(f" · {f.tokens_per_second:.0f} tok/s")
         if self.size.width >= _NARROW:
-            parts.append(self._model)
-        return Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")
+            text.append(f" · {self._model}")
+        return text
+
+    def _gauge(self, f: Figures) -> Text:
+        """The context as cells: a colour a part of the prompt, the answer, what is free."""
+        gauge = Text()
+        filled = 0
+        reached = 0
+        parts = [(COLOURS[part], count) for part, count in f.parts.items()]
+        for colour, count in (*parts, ("", f.completion_tokens)):
+            reached += count
+            cells = min(round(_GAUGE * reached / f.n_ctx), _GAUGE) if f.n_ctx else 0
+            gauge.append("▓" * (cells - filled), colour)
+            filled = max(cells, filled)
+        gauge.append("░" * (_GAUGE - filled))
+        return gauge

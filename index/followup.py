@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-
-from tutor.agent.turn import Exchange
+from typing import Protocol
 
 # Closed word classes only: pronouns that point back, and words that carry no topic.
 _POINTING = frozenset(
@@ -137,15 +136,25 @@ _EMPTY = _POINTING | frozenset(
 )
 
 
-def topic(question: str, history: Sequence[Exchange]) -> str:
+class Earlier(Protocol):
+    """An earlier turn: what was asked, and the passage that answered it best."""
+
+    @property
+    def question(self) -> str: ...
+
+    @property
+    def passage_id(self) -> str | None: ...
+
+
+def topic(question: str, earlier: Sequence[Earlier]) -> str:
     """What the question is about beyond its own words: empty for a question that stands alone."""
-    if not history:
+    if not earlier:
         return ""
     words = re.findall(r"[a-z0-9']+", question.lower())
     content = [word for word in words if word not in _EMPTY]
     points_back = any(word in _POINTING for word in words)
     if len(content) >= 3 or (len(content) == 2 and not points_back):
         return ""
-    last = history[-1]
+    last = earlier[-1]
     section = (last.passage_id or "").partition("/")[2].replace("-", " ")
     return f"{last.question} {section}".strip()

@@ -1,0 +1,53 @@
+"""Reads the requests: what learners type when they want something done rather than explained.
+
+`intents/<split>.yaml` maps an intent to phrases. Braces enclose what the request is about, as in
+`cut this for me: {good morning}`: for the router they are where the payload stands, for the tests
+what it should find. Phrases of `train` teach the router, `dev` tunes it, `test` only reports.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from corpus.gold import Split
+from corpus.lessons import CourseError
+
+INTENTS = Path(__file__).parent / "intents"
+
+_PAYLOAD = re.compile(r"\{(.*?)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A phrase as it is typed, and what it asks for. `head` is the phrase without its payload."""
+
+    intent: str
+    phrase: str
+    head: str
+    payload: str | None
+
+
+def load_requests(split: Split, folder: Path | None = None) -> list[Request]:
+    """The requests of a split. Raises CourseError for a file that cannot be read."""
+    path = (folder or INTENTS) / f"{split}.yaml"
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CourseError(f"{path.name}: cannot be read: {error}") from error
+    if not isinstance(found, dict) or not all(isinstance(p, list) for p in found.values()):
+        raise CourseError(f"{path.name}: give a list of phrases under each intent")
+    return [_request(str(name), str(phrase)) for name, some in found.items() for phrase in some]
+
+
+def _request(intent: str, phrase: str) -> Request:
+    payload = _PAYLOAD.search(phrase)
+    return Request(
+        intent,
+        _PAYLOAD.sub(r"\1", phrase),
+        " ".join(_PAYLOAD.sub(" ", phrase).split()),
+        payload.group(1) if payload else None,
+    )

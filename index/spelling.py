@@ -1,0 +1,48 @@
+"""Mends misspelled words of a question before it is searched: "residul conections".
+
+A word is taken for misspelled when neither the course nor the encoder's own vocabulary (30,000
+pieces of everyday English) has it whole; it becomes the nearest word of the course by
+Damerau-Levenshtein distance, if one is near.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
+from index.lexical import stem
+
+_WORD = re.compile(r"[A-Za-z]{4,}")
+_ONE_EDIT, _TWO_EDITS = 4, 7
+"""Letters from which a word may have so many edits."""
+
+
+class Spelling:
+    """The words that a learner may have meant."""
+
+    def __init__(self, course: Iterable[str], english: Iterable[str]) -> None:
+        """`course` are texts whose words are known, `english` further words that are left alone."""
+        counted = Counter(w.lower() for text in course for w in _WORD.findall(text))
+        # Frequent words first: of two that are as near, the one that the course uses more wins.
+        self._words = [word for word, _ in counted.most_common()]
+        self._known = frozenset(self._words) | set(english)
+
+    def mended(self, text: str) -> str:
+        """The text with each misspelled word replaced; capitals of other words stay."""
+        return _WORD.sub(lambda match: self._mend(match.group()), text)
+
+    def _mend(self, word: str) -> str:
+        stemmed = stem(word.lower())
+        if not self._known.isdisjoint((word.lower(), stemmed, f"{stemmed}e")):
+            return word
+        if not (word.islower() or word.istitle()):
+            return word
+        edits = 2 if len(word) >= _TWO_EDITS else 1 if len(word) >= _ONE_EDIT else 0
+        found = process.extractOne(
+            word.lower(), self._words, scorer=OSA.distance, score_cutoff=edits
+        )
+        return found[0] if found else word

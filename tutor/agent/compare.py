@@ -1,0 +1,181 @@
+"""The same question under several settings, decoded together, and where the answers part."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from index.evidence import evidence
+from index.followup import topic
+from tutor.agent.compose import compose
+from tutor.agent.ground import ground
+from tutor.agent.question import checked
+from tutor.agent.turn import Exchange, Sentence
+from tutor.agent.tutor import PASSAGES, Tutor
+from tutor.engine.events import ColumnEvent, GenerationStats, TokenEvent
+from tutor.engine.settings import Sampling, changes
+from tutor.settings import Settings, SettingsError, set_value
+
+
+class CompareError(Exception):
+    """A column that cannot be made; the message says what to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What one of the compared answers is made under."""
+
+    sampling: Sampling
+    rag: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnResult:
+    """A finished column."""
+
+    column: Column
+    text: str
+    events: tuple[TokenEvent, ...]
+    stats: GenerationStats | None
+    sentences: tuple[Sentence, ...]
+
+    @property
+    def mean_surprise(self) -> float:
+        """Bits a token, under the model's full distribution; 0 for no token."""
+        bits = [-event.logprob / 0.6931471805599453 for event in self.events]
+        return sum(bits) / len(bits) if bits else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """Where two columns first differ: the token's index, and why, in one sentence."""
+
+    column: int
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """All columns, and where each parts from the first (None: it never does)."""
+
+    results: tuple[ColumnResult, ...]
+    partings: tuple[Parting | None, ...]
+
+
+def column_of(settings: Settings, text: str) -> Column:
+    """A column from `name=value, name=value`; `rag=off` leaves the lessons out.
+
+    Raises CompareError.
+    """
+    rag = True
+    for change in filter(None, (part.strip() for part in text.split(","))):
+        name, found, value = (part.strip() for part in change.partition("="))
+        if not found:
+            raise CompareError(f"{change!r} is no NAME=VALUE, as in temperature=1.5")
+        if name == "rag":
+            if value not in ("on", "off"):
+                raise CompareError("rag is on or off")
+            rag = value == "on"
+        elif name.replace("-", "_") not in Sampling.model_fields:
+            raise CompareError(
+                f"{name} cannot differ between columns: choose rag or one of "
+                f"{', '.join(Sampling.model_fields)}"
+            )
+        else:
+            try:
+                settings = set_value(settings, name, value)
+            except SettingsError as error:
+                raise CompareError(str(error)) from error
+    return Column(settings.sampling, rag)
+
+
+def difference(base: Column, other: Column) -> str:
+    """What sets a column apart from the first, as `name value`."""
+    told = [f"{name} {new}" for name, (_, new) in changes(base.sampling, other.sampling).items()]
+    if base.rag != other.rag:
+        told.append("with passages" if other.rag else "without passages")
+    return ", ".join(told) or "the settings as they are"
+
+
+def compare(
+    tutor: Tutor,
+    question: str,
+    columns: Sequence[Column],
+    history: Sequence[Exchange] = (),
+    lesson: int | None = None,
+    cancel: threading.Event | None = None,
+    top: int = 10,
+) -> Iterator[ColumnEvent | Compared]:
+    """Streams the tokens of all columns, then one Compared.
+
+    Raises QuestionError for a bad question, EngineError for fewer than two or more than four
+    columns.
+    """
+    question = checked(question)
+    context = topic(question, history)
+    found = tutor.retriever.search(question, PASSAGES, lesson, context)
+    passages = [hit.passage for hit in found.hits]
+    picked = evidence(tutor.retriever, f"{context} {question}".strip(), found.hits)
+    notes = [e.sentence for e in picked]
+    asked = []
+    for column in columns:
+        prompt = compose(
+            tutor.engine,
+            question,
+            notes if column.rag else [],
+            history,
+            column.sampling.max_tokens,
+        )
+        asked.append((prompt.tokens, column.sampling))
+    comparison = tutor.engine.compare(asked, cancel, top)
+    said: list[list[TokenEvent]] = [[] for _ in columns]
+    for event in comparison:
+        said[event.column].append(event.event)
+        yield event
+    stats = comparison.stats
+    results = []
+    for n, column in enumerate(columns):
+        text = "".join(event.text for event in said[n]).strip()
+        sentences = ground(text, passages, tutor.retriever.encoder) if text else ()
+        results.append(
+            ColumnResult(column, text, tuple(said[n]), stats[n] if stats else None, sentences)
+        )
+    partings = tuple(
+        parting(tutor, n, results[0], result) if n else None for n, result in enumerate(results)
+    )
+    yield Compared(tuple(results), partings)
+
+
+def parting(tutor: Tutor, n: int, first: ColumnResult, other: ColumnResult) -> Parting | None:
+    """Where column `n` parts from the first, told by the numbers of that step."""
+    for index, (a, b) in enumerate(zip(first.events, other.events, strict=False)):
+        if a.id != b.id:
+            if first.column.rag != other.column.rag:
+                reason = "one of them has read the passages and the other has not"
+            else:
+                reason = _why(tutor, a, b)
+            return Parting(n, index, reason)
+    if len(first.events) != len(other.events):
+        shorter = min(len(first.events), len(other.events))
+        return Parting(n, shorter, "up to here they are the same; one of them ends here")
+    return None
+
+
+def _why(tutor: Tutor, a: TokenEvent, b: TokenEvent) -> str:
+    def told(event: TokenEvent, id: int) -> str:
+        candidate = next(
+            (c for c in (event.step.candidates if event.step else ()) if c.id == id), None
+        )
+        text = repr(tutor.engine.token_text(id))
+        if candidate is None:
+            return f"{text} (far down the list)"
+        if candidate.cut_by:
+            return f"{text} ({candidate.p_full:.1%}, cut by {candidate.cut_by})"
+        return f"{text} ({candidate.p_full:.1%}, {candidate.p_final:.1%} after the chain)"
+
+    return (
+        f"the same text stands before it; the first drew {told(a, a.id)} over {told(a, b.id)}, "
+        f"this one {told(b, b.id)} over {told(b, a.id)}"
+    )

@@ -1,0 +1,142 @@
+"""Does what a request asks for: demonstrations, settings, screens to open. No lesson is searched.
+
+What it did is told as text; what only the caller can do (change the settings, open a screen) is
+handed back as data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import prompts
+from tutor.agent.router import Route
+from tutor.agent.telling import markdown
+from tutor.agent.turn import Exchange, Performed, Screen
+from tutor.demos.demo import DemoError, Run
+from tutor.demos.registry import NAMES, demo
+from tutor.demos.workbench import Workbench
+from tutor.engine.settings import PRESETS, Sampling, changes
+from tutor.settings import Settings, SettingsError, set_value
+
+Perform = Callable[["Asked"], Performed]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request with what is needed to do it."""
+
+    text: str
+    payload: str | None
+    bench: Workbench
+    sampling: Sampling
+    history: Sequence[Exchange]
+
+
+def perform(route: Route, asked: Asked) -> Performed:
+    """Does it. What cannot be done is told in the text, in one line that says what to write."""
+    if route.intent in NAMES:
+        return _demonstrate(route.intent, asked)
+    return _PERFORM[route.intent](asked)
+
+
+def performable(intent: str) -> bool:
+    """Whether the request can be done; others are answered as questions."""
+    return intent in NAMES or intent in _PERFORM
+
+
+def _demonstrate(name: str, asked: Asked) -> Performed:
+    found = demo(name)
+    values: dict[str, Any] = {}
+    if found.text and asked.payload:
+        values[found.text] = asked.payload
+    try:
+        shown = found.run(asked.bench, found.parse(values), Run())
+    except DemoError as error:
+        return Performed(f"That cannot be shown: {error}", name)
+    return Performed(markdown(shown), name, shown)
+
+
+def _tell_settings(asked: Asked) -> Performed:
+    rows = [
+        f"| {name} | {value} | {'' if value == field.default else f'default {field.default}'} |"
+        for name, field in Sampling.model_fields.items()
+        if name not in ("logit_bias", "banned", "order")
+        for value in [getattr(asked.sampling, name)]
+    ]
+    order = " → ".join(asked.sampling.order)
+    table = "\n".join(["| knob | now | |", "|-|-|-|", *rows])
+    return Performed(f"The decoding settings as they count now:\n\n{table}\n\nOrder: {order}.")
+
+
+def _set(asked: Asked) -> Performed:
+    found = _KNOB.search(asked.text)
+    if found is None:
+        return Performed(
+            "Which knob, and to which value? For example: set temperature to 1.2. "
+            f"The knobs are {', '.join(_KNOBS)}."
+        )
+    name = re.sub(r"[ -]", "_", found.group("name").lower())
+    value = found.group("value").replace(",", ".")
+    try:
+        changed = set_value(Settings(sampling=asked.sampling), name, value)
+    except SettingsError as error:
+        return Performed(f"Nothing was changed: {error}.")
+    return _changed(asked, changed.sampling)
+
+
+def _changed(asked: Asked, sampling: Sampling) -> Performed:
+    told = ", ".join(
+        f"{name} {old} → {new}" for name, (old, new) in changes(asked.sampling, sampling).items()
+    )
+    text = f"Done: {told}, from the next token on." if told else "It is set like that already."
+    return Performed(text, sampling=sampling)
+
+
+def _take(asked: Asked, wanted: Sampling) -> Performed:
+    kept = {"seed": asked.sampling.seed, "max_tokens": asked.sampling.max_tokens}
+    return _changed(asked, wanted.model_copy(update=kept))
+
+
+def _capabilities(asked: Asked) -> Performed:
+    text = prompts.render(
+        "capabilities",
+        model=asked.bench.engine.info.name,
+        lessons=len(asked.bench.lessons),
+        demos=NAMES,
+    )
+    return Performed(text)
+
+
+def _open(screen: Screen, told: str, empty: str) -> Perform:
+    def performed(asked: Asked) -> Performed:
+        return Performed(told, screen=screen) if asked.history else Performed(empty)
+
+    return performed
+
+
+_KNOBS = [name for name, field in Sampling.model_fields.items() if field.annotation in (int, float)]
+# "top_k", "top-k" and "top k" are one name; the value is the first number behind it.
+_NAMES = "|".join(name.replace("_", "[ _-]?") for name in sorted(_KNOBS, key=len, reverse=True))
+_KNOB = re.compile(rf"\b(?P<name>{_NAMES})\b[^\d-]*?(?P<value>-?\d+(?:[.,]\d+)?)", re.IGNORECASE)
+
+_NOTHING_YET = "There is no answer yet to look into: ask something first."
+_PERFORM: dict[str, Perform] = {
+    "settings": _tell_settings,
+    "set": _set,
+    "deterministic": lambda asked: _changed(
+        asked, asked.sampling.model_copy(update={"greedy": True})
+    ),
+    "wild": lambda asked: _take(asked, PRESETS["wild"]),
+    "precise": lambda asked: _take(asked, PRESETS["precise"]),
+    "reset": lambda asked: _changed(asked, Sampling()),
+    "undo": lambda asked: Performed("The last change of a setting is taken back.", undo=True),
+    "prompt": _open("prompt", "Here is the exact prompt of the last answer (F7).", _NOTHING_YET),
+    "inspect": _open("inspect", "Here is the last answer from inside (F4).", _NOTHING_YET),
+    "compare": _open("compare", "Side by side (F5): choose what shall differ.", _NOTHING_YET),
+    "hello": lambda asked: Performed(prompts.render("hello")),
+    "thanks": lambda asked: Performed(prompts.render("thanks")),
+    "capabilities": _capabilities,
+}

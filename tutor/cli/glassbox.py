@@ -1,0 +1,200 @@
+"""`tutor next` and `tutor compare`: the distribution and its chain, and answers side by side."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from tutor.cli.decoding import settings_of
+from tutor.cli.main import UseError
+from tutor.cli.output import print_json, progress_bars, read_text
+from tutor.home import Home
+from tutor.text import visible
+
+if TYPE_CHECKING:
+    from tutor.agent.compare import Compared
+    from tutor.engine.engine import Engine
+    from tutor.engine.events import NextToken
+
+_BAR = 30
+_STAGE_CANDIDATES = 1_000
+"""A stage that keeps more than this lists only its likeliest."""
+
+
+def run_next(arguments: argparse.Namespace) -> int:
+    """What could follow a text: the candidates, and what each stage of the chain keeps."""
+    text = read_text(arguments.prompt, "a text")
+    if not text:
+        raise UseError("the text is empty: give at least one character")
+    if not 1 <= arguments.top <= _STAGE_CANDIDATES:
+        raise UseError(f"--top is 1 to {_STAGE_CANDIDATES}")
+    home = Home.locate().create()
+    settings = settings_of(arguments, home)
+
+    from tutor.agent.tutor import model_path
+    from tutor.engine.engine import Engine
+    from tutor.engine.events import Message
+
+    with progress_bars() as report:
+        path = model_path(home, settings, report)
+    with Engine(path, n_ctx=settings.n_ctx) as engine:
+        if arguments.chat:
+            segments = engine.render_chat([Message("user", text)])
+            prompt = [id for segment in segments for id in segment.ids]
+        else:
+            prompt = engine.tokenize(text)
+        found = engine.next(prompt, settings.sampling, arguments.top)
+        if arguments.json:
+            print_json(_next_json(engine, found, arguments.top))
+        else:
+            _print_next(engine, found, arguments.top)
+    return 0
+
+
+def _next_json(engine: Engine, found: NextToken, top: int) -> dict[str, Any]:
+    stages = []
+    for stage in found.stages:
+        order = stage.p.argsort(kind="stable")[::-1][: min(stage.kept, _STAGE_CANDIDATES)]
+        p = stage.p
+        stages.append(
+            {
+                "name": stage.name,
+                "kept": stage.kept,
+                "candidates": [
+                    {
+                        "id": int(stage.ids[i]),
+                        "text": engine.token_text(int(stage.ids[i])),
+                        "logit": float(stage.logits[i]),
+                        "p": float(p[i]),
+                    }
+                    for i in order
+                ],
+            }
+        )
+    return {
+        "stages": stages,
+        "entropy_bits": found.step.entropy,
+        "entropy_final_bits": found.step.entropy_final,
+        "chosen": {"id": found.step.chosen, "text": engine.token_text(found.step.chosen)},
+        "candidates": [
+            {
+                "id": c.id,
+                "text": engine.token_text(c.id),
+                "logit": c.logit,
+                "logprob": float(found.logprobs[c.id]),
+                "p_full": c.p_full,
+                "p_final": c.p_final,
+                "cut_by": c.cut_by,
+            }
+            for c in found.step.candidates
+        ],
+    }
+
+
+def _print_next(engine: Engine, found: NextToken, top: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False)
+    table = Table("token", "id", "logit", "p (all)", "p (drawn)", "", box=None, pad_edge=False)
+    for c in found.step.candidates:
+        mark = "drawn" if c.id == found.step.chosen else f"cut by {c.cut_by}" if c.cut_by else ""
+        bar = "█" * round(_BAR * c.p_full) or "▏"
+        cells = (
+            visible(engine.token_text(c.id)),
+            str(c.id),
+            f"{c.logit:.2f}",
+            f"{c.p_full:.3f}",
+            f"{c.p_final:.3f}" if not c.cut_by else "-",
+        )
+        table.add_row(*cells, f"{bar} {mark}", style="bold" if mark == "drawn" else None)
+    console.print(table)
+    kept = "  ".join(f"{stage.name} {stage.kept:,}" for stage in found.stages)
+    console.print(f"candidates after each stage: {kept}")
+    step = found.step
+    console.print(f"entropy {step.entropy:.2f} bits, after the chain {step.entropy_final:.2f}")
+
+
+def run_compare(arguments: argparse.Namespace) -> int:
+    """One question under two to four settings, with where and why the answers part."""
+    question = read_text(arguments.question, "a question")
+    home = Home.locate().create()
+    settings = settings_of(arguments, home)
+    if not 1 <= len(arguments.columns) <= 3:
+        raise UseError("give one to three further columns, for example --with temperature=1.5")
+
+    from tutor.agent.compare import Compared, column_of, compare
+    from tutor.agent.tutor import Tutor
+
+    columns = [column_of(settings, text) for text in ("", *arguments.columns)]
+
+    with progress_bars() as report:
+        tutor = Tutor.open(home, settings, report)
+    try:
+        if arguments.lesson not in (None, *(lesson.number for lesson in tutor.lessons)):
+            raise UseError(f"there is no lesson {arguments.lesson}")
+        *_, compared = compare(tutor, question, columns, lesson=arguments.lesson)
+        assert isinstance(compared, Compared)
+    finally:
+        tutor.close()
+    if arguments.json:
+        print_json(_compare_json(question, compared))
+    else:
+        _print_compare(compared)
+    return 0
+
+
+def _compare_json(question: str, compared: Compared) -> dict[str, Any]:
+    columns = []
+    for result, parting in zip(compared.results, compared.partings, strict=True):
+        stats = result.stats
+        columns.append(
+            {
+                "text": result.text,
+                "rag": result.column.rag,
+                "settings": result.column.sampling.model_dump(),
+                "tokens": [event.id for event in result.events],
+                "mean_surprise_bits": result.mean_surprise,
+                "supported": sum(s.supported for s in result.sentences),
+                "sentences": len(result.sentences),
+                "prompt_tokens": stats.prompt_tokens if stats else 0,
+                "cached_tokens": stats.cached_tokens if stats else 0,
+                "completion_tokens": stats.completion_tokens if stats else 0,
+                "tokens_per_second": stats.tokens_per_second if stats else 0.0,
+                "parts_at": parting.index if parting else None,
+                "parts_because": parting.reason if parting else None,
+            }
+        )
+    return {"question": question, "columns": columns}
+
+
+def _print_compare(compared: Compared) -> None:
+    from rich.columns import Columns
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.text import Text
+
+    from tutor.agent.compare import difference
+
+    console = Console(highlight=False, markup=False)
+    base = compared.results[0].column
+    panels = []
+    for n, (result, parting) in enumerate(
+        zip(compared.results, compared.partings, strict=True), start=1
+    ):
+        text = Text()
+        for event in result.events:
+            parted = parting is not None and event.index == parting.index
+            text.append(visible(event.text, keep=" \n"), style="reverse" if parted else "")
+        panels.append(Panel(text, title=Text(f"{n}: {difference(base, result.column)}"), width=56))
+    console.print(Columns(panels))
+    for n, (result, parting) in enumerate(
+        zip(compared.results, compared.partings, strict=True), start=1
+    ):
+        held = sum(s.supported for s in result.sentences)
+        console.print(
+            f"{n}: {len(result.events)} tokens, {result.mean_surprise:.2f} bits a token, "
+            f"{held} of {len(result.sentences)} sentences supported"
+        )
+        if parting:
+            console.print(f"   parts from 1 at token {parting.index + 1}: {parting.reason}")

@@ -1,0 +1,1 @@
+"""Live demonstrations: one module each; typed input, typed result, nothing drawn."""

@@ -1,0 +1,22 @@
+"""What demonstrations work with: the running model, the index, the lessons; more on request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from corpus import Lesson
+from index.retriever import Retriever
+from tutor.engine.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """The open tutor's parts. `cache` is a folder in which a demonstration may keep what is slow
+    to make and can be made again."""
+
+    engine: Engine
+    retriever: Retriever
+    lessons: Sequence[Lesson]
+    cache: Path
