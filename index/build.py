@@ -66,7 +66,7 @@ def indexed_vectors(
     millisecond, where opening Chroma takes half a second of every start.
     """
     snapshot = cache / "index" / "vectors.npz"
-    digests = [p.digest for p in passages]
+    digests = [encoder.name, *(p.digest for p in passages)]
     if (kept := _read_snapshot(snapshot, digests)) is not None:
         return kept
     vectors = _update(passages, cache, encoder, progress or (lambda done: None))[3]
@@ -79,12 +79,13 @@ def indexed_vectors(
 def cached_vectors(texts: Sequence[str], name: str, cache: Path, encoder: Encoder) -> Vectors:
     """The vectors of some fixed texts, (len(texts), 384), encoded anew only where a text changed."""
     snapshot = cache / "index" / f"{name}.npz"
-    if (kept := _read_snapshot(snapshot, texts)) is not None:
+    keys = [encoder.name, *texts]
+    if (kept := _read_snapshot(snapshot, keys)) is not None:
         return np.concatenate(kept)
     found = encoder.encode(texts)
     snapshot.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "index.lock"):
-        _write_snapshot(snapshot, texts, [found])
+        _write_snapshot(snapshot, keys, [found])
     return found
 
 
@@ -140,7 +141,7 @@ def _synchronise(
     passages: Sequence[Passage], folder: Path, encoder: Encoder, report: Callable[[float], None]
 ) -> tuple[int, int, int, dict[str, Vectors]]:
     folder.mkdir(parents=True, exist_ok=True)
-    store = VectorStore(folder / "chroma")
+    store = VectorStore(folder / "chroma", encoder.name)
     known = store.digests()
     wanted = {passage.passage_id: passage.digest for passage in passages}
     gone = [id for id, digest in known.items() if wanted.get(id) != digest]

@@ -1,4 +1,4 @@
-"""The sentence encoder: all-MiniLM-L6-v2 under onnxruntime, without torch.
+"""The sentence encoder: all-MiniLM-L6-v2 with our adapter, under onnxruntime, without torch.
 
 The export (index/export.py) is made once; from then on a query costs milliseconds and the chat
 never waits for torch to be imported.
@@ -37,12 +37,16 @@ def model_folder() -> Path:
 
 
 class Encoder:
-    """Texts to vectors of length one. Safe for several threads."""
+    """Texts to vectors of length one. Safe for several threads.
+
+    `name` tells its weights: vectors of different names must not be compared.
+    """
 
     def __init__(self, onnx_file: Path) -> None:
         import onnxruntime
         from tokenizers import Tokenizer
 
+        self.name = onnx_file.stem
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = os.cpu_count() or 1
         options.log_severity_level = 3

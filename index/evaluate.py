@@ -16,7 +16,6 @@ from ir_measures import RR, Success
 from corpus import GoldQuestion
 from corpus.gold import states
 from index.evidence import evidence
-from index.followup import topic
 from index.retriever import Found, Retriever
 from index.scope import in_scope
 
@@ -26,14 +25,6 @@ EVIDENCE = 3
 """Sentences picked as evidence."""
 _RESAMPLES = 2_000
 _SEED = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """An earlier turn of a follow-up, searched as the conversation would have been."""
-
-    question: str
-    passage_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +66,7 @@ def evaluate(
     measured = _measure((question, found) for question, found, _ in rows)
     outcomes = []
     for question, found, context in rows:
-        picked = evidence(
-            retriever, f"{context} {question.question}".strip(), found.hits[:3], EVIDENCE
-        )
+        picked = evidence(retriever, question.question, found.hits[:3], EVIDENCE, context)
         text = " ".join(e.sentence for e in picked)
         decision = in_scope(found)
         hit_at_1, hit_at_3, rr = measured.get(question.id, (0.0, 0.0, 0.0))
@@ -97,12 +86,7 @@ def evaluate(
 
 
 def _search(retriever: Retriever, question: GoldQuestion) -> tuple[Found, str]:
-    earlier: list[Asked] = []
-    for asked in question.history:
-        context = topic(asked, earlier)
-        best = retriever.search(asked, 1, context=context).hits[0]
-        earlier.append(Asked(asked, best.passage.passage_id))
-    context = topic(question.question, earlier)
+    context = question.history[-1] if question.history else ""
     return retriever.search(question.question, DEPTH, context=context), context
 
 

@@ -9,12 +9,14 @@ from index.lexical import content_words
 from index.passages import Passage
 from index.retriever import Hit, Retriever
 
-OVERLAP_WEIGHT = 0.25
+OVERLAP_WEIGHT = 0.1
 FIRST_BONUS = 0.2
 """A section opens with its answer in one sentence (corpus convention)."""
-RANK_COST = 0.12
+RANK_COST = 0.2
 SHORT_COST = 0.15
 """For a sentence under `SHORT` words: it rarely answers when quoted alone."""
+CONTEXT_WEIGHT = 0.3
+"""Of the question together with the one before it."""
 SHORT = 6
 
 
@@ -27,10 +29,15 @@ class Evidence:
     score: float
 
 
-def evidence(retriever: Retriever, query: str, hits: Sequence[Hit], n: int = 2) -> list[Evidence]:
+def evidence(
+    retriever: Retriever, query: str, hits: Sequence[Hit], n: int = 3, context: str = ""
+) -> list[Evidence]:
     """The `n` best sentences of the hits: best passage first, in reading order inside it."""
     query = retriever.mended(query)
     vector = retriever.encoder.encode_one(query)
+    if context:
+        joint = retriever.encoder.encode_one(retriever.mended(f"{context} {query}"))
+        vector = (1 - CONTEXT_WEIGHT) * vector + CONTEXT_WEIGHT * joint
     asked = set(content_words(query))
     found: list[tuple[float, int, int, Evidence]] = []
     for hit in hits:

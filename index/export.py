@@ -1,16 +1,22 @@
-"""Exports the encoder from sentence-transformers to ONNX, once, checked against the original."""
+"""Exports the encoder to ONNX, once: MiniLM with our adapter merged in, checked against torch."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from index.errors import RetrievalError
 
-_NAME = "all-MiniLM-L6-v2-v1.onnx"
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+ADAPTER = Path(__file__).parent / "adapter"
+"""The LoRA adapter that index.adapt trained on the bank's questions (PEFT's two files)."""
 TOLERANCE = 1e-4
 _CHECKS = (
     "token",
@@ -22,7 +28,8 @@ _CHECKS = (
 
 def exported(folder: Path, progress: Callable[[float], None]) -> Path:
     """The ONNX file in `folder`, made if it is not there. Raises RetrievalError if it is wrong."""
-    target = folder / _NAME
+    weights = (ADAPTER / "adapter_model.safetensors").read_bytes()
+    target = folder / f"all-MiniLM-L6-v2-{hashlib.sha256(weights).hexdigest()[:12]}.onnx"
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,18 +39,31 @@ def exported(folder: Path, progress: Callable[[float], None]) -> Path:
     return target
 
 
+def adapted() -> SentenceTransformer:
+    """The encoder in torch, the adapter merged into its weights."""
+    from peft import PeftModel
+    from sentence_transformers import SentenceTransformer
+
+    from index.encoder import model_folder
+
+    model = SentenceTransformer(str(model_folder()), device="cpu", local_files_only=True)
+    model[0].auto_model = PeftModel.from_pretrained(
+        model[0].auto_model, str(ADAPTER)
+    ).merge_and_unload()
+    return model
+
+
 def _export(target: Path, progress: Callable[[float], None]) -> None:
     import logging
     import warnings
 
     import numpy as np
     import torch
-    from sentence_transformers import SentenceTransformer
 
-    from index.encoder import Encoder, model_folder
+    from index.encoder import Encoder
 
     progress(0.1)
-    original = SentenceTransformer(str(model_folder()), device="cpu", local_files_only=True)
+    original = adapted()
     transformer = original[0].auto_model.eval()
     transformer.config._attn_implementation = "eager"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ from bm25s.stopwords import STOPWORDS_EN_PLUS
 from index.encoder import Vectors
 
 _STOP = frozenset(STOPWORDS_EN_PLUS)
+_K1, _B = 1.2, 0.5
+"""How fast a repeated term counts less, and how much a long text does: chosen on dev."""
 _WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -32,23 +35,33 @@ def content_words(text: str) -> list[str]:
     return found
 
 
+def terms(text: str) -> list[str]:
+    """What BM25 counts: every stemmed word, and every two neighbours as one term.
+
+    In questions as learners type them the small words tell a lot: "why more than one".
+    """
+    words = [stem(part) for word in _WORD.findall(text.lower()) for part in word.split("-")]
+    return words + [f"{a} {b}" for a, b in itertools.pairwise(words)]
+
+
 class Lexicon:
     """The BM25 index of some texts."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        tokens = [content_words(text) for text in texts]
-        self._words = [frozenset(words) for words in tokens]
+        counted = [terms(text) for text in texts]
+        self._words = [frozenset(content_words(text)) for text in texts]
         self._known = frozenset().union(*self._words)
+        self._terms = frozenset().union(*counted)
         self._size = len(texts)
-        self._bm25 = bm25s.BM25()
-        self._bm25.index(tokens, show_progress=False)
+        self._bm25 = bm25s.BM25(k1=_K1, b=_B)
+        self._bm25.index(counted, show_progress=False)
 
     def scores(self, query: str) -> Vectors:
         """The BM25 score of every text, shape (texts,)."""
-        words = [word for word in content_words(query) if word in self._known]
-        if not words:
+        known = [term for term in terms(query) if term in self._terms]
+        if not known:
             return np.zeros(self._size, dtype=np.float32)
-        return np.asarray(self._bm25.get_scores(words), dtype=np.float32)
+        return np.asarray(self._bm25.get_scores(known), dtype=np.float32)
 
     def words(self, text: int) -> frozenset[str]:
         """The stemmed content words of a text, by its number."""

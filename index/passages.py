@@ -28,6 +28,8 @@ class Passage:
     sentences: tuple[str, ...]
     questions: tuple[str, ...]
     """What learners asked that this section answers: the question bank's wordings."""
+    answers: tuple[str, ...]
+    """The bank's checked answer to each of the questions; empty where there is no bank."""
     digest: str
 
 
@@ -72,9 +74,11 @@ def course_passages() -> list[Passage]:
 def passages_of(lessons: Sequence[Lesson], bank: Sequence[GoldQuestion] = ()) -> list[Passage]:
     """Every section of every lesson, in reading order, each with its questions of the bank."""
     asked: dict[str, list[str]] = {}
+    answers: dict[str, list[str]] = {}
     for question in bank:
-        if question.section:
+        if question.section and question.answer:
             asked.setdefault(question.section, []).extend(question.asked)
+            answers.setdefault(question.section, []).extend([question.answer] * len(question.asked))
     return [
         passage_from(
             lesson.number,
@@ -82,6 +86,7 @@ def passages_of(lessons: Sequence[Lesson], bank: Sequence[GoldQuestion] = ()) ->
             section.heading,
             section.text,
             asked.get(section.passage_id, ()),
+            answers.get(section.passage_id, ()),
         )
         for lesson in lessons
         for section in lesson.sections
@@ -89,7 +94,12 @@ def passages_of(lessons: Sequence[Lesson], bank: Sequence[GoldQuestion] = ()) ->
 
 
 def passage_from(
-    lesson: int, title: str, heading: str, text: str, questions: Sequence[str] = ()
+    lesson: int,
+    title: str,
+    heading: str,
+    text: str,
+    questions: Sequence[str] = (),
+    answers: Sequence[str] = (),
 ) -> Passage:
     """A passage of any text under a heading."""
     return Passage(
@@ -100,5 +110,6 @@ def passage_from(
         text,
         tuple(split_sentences(text)),
         tuple(questions),
+        tuple(answers),
         hashlib.sha256("\n".join((title, heading, text, *questions)).encode()).hexdigest(),
     )

@@ -23,6 +23,8 @@ from index.passages import Passage
 from index.settings import Retrieval
 from index.spelling import Spelling
 
+_FEW_WORDS = 2
+"""Content words up to which a question says too little to be judged without the one before."""
 RRF_K = 60
 """The constant of reciprocal rank fusion (Cormack et al., 2009)."""
 Places = NDArray[np.int64]
@@ -52,6 +54,8 @@ class Found:
 
     query: str
     hits: tuple[Hit, ...]
+    nearest: float
+    """The best cosine of any passage: the fused one, for a question of few words the higher one."""
     known_words: float
     """The share of the query's content words that occur in the lessons, 0 to 1."""
 
@@ -100,7 +104,9 @@ class Retriever:
         return Retriever(self.passages, self._per_passage, self.encoder, settings)
 
     def search(self, query: str, k: int = 5, lesson: int | None = None, context: str = "") -> Found:
-        """The best `k` passages; `context` is what a follow-up stands on.
+        """The best `k` passages; `context` is the question before, on which a follow-up may stand.
+
+        A question of another topic loses little by it (docs/experiments.md).
 
         Raises RetrievalError for an empty query.
         """
@@ -110,10 +116,14 @@ class Retriever:
         asked, query = query, self.mended(query)
         closest, dense = self._dense(query)
         bm25 = self._lexicon.scores(query)
+        nearest = 0.0
         if context:
-            share = settings.context_weight
-            dense = (1 - share) * dense + share * self._dense(context)[1]
-            bm25 = (1 - share) * bm25 + share * self._lexicon.scores(context)
+            share, joint = settings.context_weight, f"{context} {query}"
+            together = self._dense(joint)[1]
+            dense = (1 - share) * dense + share * together
+            if len(content_words(query)) <= _FEW_WORDS:
+                nearest = float(together.max())
+            bm25 = (1 - share) * bm25 + share * self._lexicon.scores(joint)
         ranks = {"dense": _ranks(dense), "bm25": _ranks(bm25)}
         if settings.mode == "dense":
             score = _z(dense)
@@ -143,7 +153,8 @@ class Retriever:
             )
             for rank, i in enumerate(best, start=1)
         )
-        return Found(asked, hits, self._lexicon.known_share(f"{context} {query}".strip()))
+        nearest = max(nearest, float(dense.max()))
+        return Found(asked, hits, nearest, self._lexicon.known_share(f"{context} {query}".strip()))
 
     def mended(self, query: str) -> str:
         """The query as it is searched: misspelled words replaced by the course's own."""
@@ -157,21 +168,22 @@ class Retriever:
             for n, question in enumerate(passage.questions)
         ]
 
-    def nearest_questions(self, text: str, k: int) -> list[tuple[str, float]]:
-        """The questions of the bank that are nearest to `text`, with their cosines."""
+    def nearest_question(self, text: str) -> tuple[str, float]:
+        """The question of the bank that is nearest to `text`, and its cosine."""
         cosines = self._vectors @ self.encoder.encode_one(self.mended(text))
         cosines[self._kinds != _QUESTION] = -1.0
-        found = []
-        for row in np.argsort(-cosines)[:k]:
-            place = int(np.searchsorted(self._starts, row, side="right")) - 1
-            text_at = _text(self.passages[place], int(row - self._starts[place]))
-            found.append((text_at, float(cosines[row])))
-        return found
+        row = int(cosines.argmax())
+        place = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return _text(self.passages[place], row - int(self._starts[place])), float(cosines[row])
 
     def sentence_vectors(self, passage: Passage) -> Vectors:
         """The vectors of a passage's sentences, (sentences, 384)."""
         vectors = self._per_passage[self._place[passage.passage_id]]
         return vectors[2 : 2 + len(passage.sentences)]
+
+    def question_vectors(self, passage: Passage) -> Vectors:
+        """The vectors of a passage's questions of the bank, (questions, 384)."""
+        return self._per_passage[self._place[passage.passage_id]][2 + len(passage.sentences) :]
 
     def _dense(self, query: str) -> tuple[Places, Vectors]:
         """For every passage: which of its vectors is closest, and its cosine."""

@@ -28,12 +28,12 @@ class Retrieval(BaseModel):
     )
     spelling: bool = Field(True, description="Mend misspelled words before searching.")
     bm25_weight: float = Field(
-        0.5, ge=0, le=10, description="Of the z-scored BM25 against the z-scored cosine."
+        0.4, ge=0, le=10, description="Of the z-scored BM25 against the z-scored cosine."
     )
     bm25_questions: bool = Field(True, description="Let BM25 read the bank's questions too.")
     lesson_prior: float = Field(
         0.3, ge=0, le=10, description="For the open lesson, in standard deviations."
     )
     context_weight: float = Field(
-        0.4, ge=0, le=1, description="Of the topic against a follow-up's own words."
+        0.3, ge=0, le=1, description="Of the question after the one before, against it alone."
     )

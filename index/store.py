@@ -18,13 +18,15 @@ from index.passages import Passage, without_markup
 
 COLLECTION = "lesson-sentences"
 SCHEMA = 2
-"""Raised when the stored vectors mean something else; an index of another schema is rebuilt."""
+"""Raised when the stored vectors mean something else; an index of another schema, or by another
+encoder, is rebuilt."""
 
 
 class VectorStore:
     """Vectors of passages by passage id. Not safe for several processes: index.build locks."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, encoder: str | None = None) -> None:
+        """`encoder` names whose vectors these are; None reads whatever is there."""
         import chromadb
 
         self._client = chromadb.PersistentClient(
@@ -33,9 +35,10 @@ class VectorStore:
         self._collection: Any = self._client.get_or_create_collection(
             COLLECTION,
             embedding_function=None,
-            metadata={"hnsw:space": "cosine", "schema": SCHEMA},
+            metadata={"hnsw:space": "cosine", "schema": SCHEMA, "encoder": encoder or ""},
         )
-        if (self._collection.metadata or {}).get("schema") != SCHEMA:
+        stored = self._collection.metadata or {}
+        if stored.get("schema") != SCHEMA or encoder not in (None, stored.get("encoder")):
             raise ValueError("the index was made by another version")
 
     def close(self) -> None:

@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "prompts",
         "corpus",
     },
+    "tutor.lora": {"tutor.agent", "tutor.engine", "index", "corpus"},
     "tutor.tui": {
         "tutor.demos",
         "tutor.drawing",
@@ -44,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "corpus",
     },
     "tutor.cli": {
+        "tutor.lora",
         "tutor.demos",
         "tutor.drawing",
         "tutor.tui",

@@ -86,7 +86,7 @@ def _heatmap(figure: Heatmap, width: int, colour: bool) -> Text:
             names = f"{figure.rows[n][:label]}"
         text.append(f"{names[:label]:>{label}} ")
         for top, bottom in zip_longest(above, below):
-            text.append("▀" * cell, Style(color=_cell(top, figure), bgcolor=_cell(bottom, figure)))
+            text.append(*_halves(_cell(top, figure), _cell(bottom, figure), cell))
         text.append("\n")
     text.append(f"{'':>{label}} {figure.low:g} ")
     for step in range(8):
@@ -98,6 +98,13 @@ def _heatmap(figure: Heatmap, width: int, colour: bool) -> Text:
 def _mix(weight: float) -> str:
     mixed = (round(a + (b - a) * weight) for a, b in zip(_COLD, _WARM, strict=True))
     return "#{:02x}{:02x}{:02x}".format(*mixed)
+
+
+def _halves(top: str | None, bottom: str | None, cell: int) -> tuple[str, Style]:
+    """Two cells above each other; one that does not exist lets the ground through."""
+    if top is None:
+        return ("▄" if bottom else " ") * cell, Style(color=bottom)
+    return "▀" * cell, Style(color=top, bgcolor=bottom)
 
 
 def _cell(value: float | None, figure: Heatmap) -> str | None:

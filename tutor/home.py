@@ -32,6 +32,11 @@ class Home:
     def database(self) -> Path:
         return self.data / "conversations.sqlite3"
 
+    @property
+    def adapters(self) -> Path:
+        """Where the user's own LoRA adapters lie; made when the first one is."""
+        return self.data / "adapters"
+
     @classmethod
     def locate(cls) -> Home:
         """The folders of this user; nothing is created."""

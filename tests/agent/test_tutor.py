@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from index.followup import topic
+from corpus import load_gold
 from tutor.agent.compose import compose
 from tutor.agent.ground import ground
 from tutor.agent.question import QuestionError
@@ -78,11 +78,12 @@ def test_a_question_that_cannot_fit_is_refused(tutor: Tutor) -> None:
         compose(tutor.engine, "1234567890 " * 400, [], [], 160)
 
 
-def test_a_question_with_terms_of_its_own_needs_no_topic() -> None:
-    before = [Exchange("What is a minibatch?", "…", "2/what-is-a-minibatch")]
-    assert topic("How does softmax turn logits into probabilities?", before) == ""
-    assert "minibatch" in topic("why more than one?", before)
-    assert topic("why more than one?", []) == ""
+def test_a_known_question_in_other_words_is_answered_by_its_card(tutor: Tutor) -> None:
+    card = next(q for q in load_gold("train") if q.id == "5-train-01")
+    found = answer(tutor, card.wordings[1].upper())
+    assert found.answer_source == "card"
+    assert card.answer and found.text.startswith(card.answer)
+    assert found.sources[0].passage_id == card.section
 
 
 @pytest.mark.parametrize(

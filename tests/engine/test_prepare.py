@@ -3,11 +3,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from gguf import GGUFReader
+from gguf.quants import dequantize
 
 from tutor.engine import prepare
 from tutor.engine.gguf import read_model_info
-from tutor.engine.prepare import prepared_model
+from tutor.engine.prepare import embedded_model_path, prepared_model, quantized_model
 
 
 @pytest.fixture
@@ -25,6 +28,19 @@ def test_the_prepared_model_has_the_same_parameters_in_eight_bits(model_path: Pa
 def test_a_prepared_model_is_not_made_again(copy: Path) -> None:
     before = prepared_model(copy).stat().st_ino
     assert prepared_model(copy).stat().st_ino == before
+
+
+def test_weights_in_sixteen_bits_are_the_shipped_numbers(cache: Path) -> None:
+    shipped, made = (
+        {tensor.name: tensor for tensor in GGUFReader(path).tensors}
+        for path in (embedded_model_path(), quantized_model(cache, "F16"))
+    )
+    for name in ("token_embd.weight", "blk.0.attn_q.weight", "blk.29.ffn_down.weight"):
+        expected, found = (
+            dequantize(tensor.data, tensor.tensor_type) for tensor in (shipped[name], made[name])
+        )
+        # Half precision keeps 11 bits of each number.
+        np.testing.assert_allclose(found, expected, rtol=2**-11, atol=1e-7)
 
 
 def test_a_cut_off_model_is_made_again(copy: Path, model_path: Path) -> None:

@@ -2,17 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sentence_transformers import SentenceTransformer
 
-from index.encoder import model_folder
+from index.export import adapted
 from index.retriever import Retriever
 
 TEXTS = ["token", "What does top_p do?", "The loss goes down. " * 10, "attention " * 400]
 
 
 def test_vectors_equal_those_of_sentence_transformers(retriever: Retriever) -> None:
-    original = SentenceTransformer(str(model_folder()), device="cpu")
-    theirs = original.encode(TEXTS, normalize_embeddings=True)
+    theirs = adapted().encode(TEXTS, normalize_embeddings=True)
     ours = np.stack([retriever.encoder.encode([text])[0] for text in TEXTS])
     assert np.abs(ours - theirs).max() < 1e-4
 

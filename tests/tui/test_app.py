@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from textual.widgets import OptionList, Static
 
@@ -128,7 +130,7 @@ async def test_panels_are_drawers_in_a_narrow_terminal(app: TutorApp) -> None:
 async def test_tab_completes_a_slash_command(app: TutorApp) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         app.query_one(Composer).focus()
-        await pilot.press("slash", "d", "e", "tab")
+        await pilot.press("slash", "d", "e", "c", "tab")
         assert app.query_one(Composer).text == "/decoding "
 
 
@@ -193,3 +195,15 @@ async def test_keys_beyond_the_limit_of_a_question_are_refused(app: TutorApp) ->
         await pilot.press("y")
         assert len(app.chat.composer.text) == 4_000
         await wait_until(pilot, lambda: len(app._notifications) > 0)
+
+
+async def test_the_sessions_list_exports_a_conversation_by_key(
+    app: TutorApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app.store.add(app.store.begin(), "user", "What is a token?")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("f9")
+        await wait_until(pilot, lambda: isinstance(app.screen, SessionList))
+        await pilot.press("ctrl+s")
+        await wait_until(pilot, lambda: (tmp_path / "conversation-1.md").exists())

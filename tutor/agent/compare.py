@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from index.evidence import evidence
-from index.followup import topic
 from tutor.agent.compose import compose
 from tutor.agent.ground import ground
 from tutor.agent.question import checked
@@ -114,10 +113,10 @@ def compare(
     columns.
     """
     question = checked(question)
-    context = topic(question, history)
+    context = history[-1].topic if history else ""
     found = tutor.retriever.search(question, PASSAGES, lesson, context)
     passages = [hit.passage for hit in found.hits]
-    picked = evidence(tutor.retriever, f"{context} {question}".strip(), found.hits)
+    picked = evidence(tutor.retriever, question, found.hits, context=context)
     notes = [e.sentence for e in picked]
     asked = []
     for column in columns:

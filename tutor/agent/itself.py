@@ -44,6 +44,7 @@ def own_passages(info: ModelInfo) -> list[Passage]:
             "How many layers do you have?",
             f"My model has {info.layers} layers. Each layer is a Transformer block.",
             (
+                "how many layers have you got",
                 "how deep are you",
                 "your number of blocks",
                 "how many transformer blocks has your model",

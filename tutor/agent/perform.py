@@ -53,7 +53,7 @@ def _demonstrate(name: str, asked: Asked) -> Performed:
     if found.text and asked.payload:
         values[found.text] = asked.payload
     try:
-        shown = found.run(asked.bench, found.parse(values), Run())
+        shown = found.run_alone(asked.bench, found.parse(values), Run())
     except DemoError as error:
         return Performed(f"That cannot be shown: {error}", name)
     return Performed(markdown(shown), name, shown)

@@ -21,8 +21,13 @@ from index.build import cached_vectors
 from index.retriever import Retriever
 from tutor.agent.classifier import QUESTION, Classifier
 
-THRESHOLD = 0.3
+THRESHOLD = 0.4
 """The least probability of an intent; below it a text is a question. Chosen on dev."""
+MARGIN = 0.1
+"""A text that is so much nearer to a question of the bank than to any phrase of its intent is a
+question all the same. Chosen on dev."""
+_THE_SAME = 0.95
+"""From this cosine on, a text is the known question itself."""
 _LONGEST_HEAD = 14
 _LONGEST = 600
 """Characters of a text that can be a request without quotes or a colon."""
@@ -53,6 +58,7 @@ class Router:
 
     def __init__(self, requests: Sequence[Request], retriever: Retriever, cache: Path) -> None:
         self._encoder = retriever.encoder
+        self._retriever = retriever
         self._requests = requests
         self._classifier = Classifier.trained(requests, retriever, cache)
         heads = [request.head for request in requests]
@@ -71,9 +77,15 @@ class Router:
             return Route(QUESTION, None, 1.0)
         # What is marked as a payload says nothing about what is wanted.
         intent, p = self._classifier.decide(self._encoder.encode_one(readings[-1].head))
-        if intent == QUESTION or p < THRESHOLD:
+        if intent == QUESTION or p < THRESHOLD or self._is_known(text, readings[-1].head, intent):
             return Route(QUESTION, None, p)
         return Route(intent, self._payload(intent, text, readings), p)
+
+    def _is_known(self, text: str, head: str, intent: str) -> bool:
+        own = np.array([request.intent == intent for request in self._requests])
+        vectors = np.stack([self._encoder.encode_one(text), self._encoder.encode_one(head)])
+        nearest = float((vectors @ self._heads[own].T).max())
+        return self._retriever.nearest_question(text)[1] > min(nearest + MARGIN, _THE_SAME)
 
     def _payload(self, intent: str, text: str, readings: list[_Reading]) -> str | None:
         own = np.array([request.intent == intent for request in self._requests])

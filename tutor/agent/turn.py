@@ -25,7 +25,14 @@ class Exchange:
     question: str
     answer: str
     passage_id: str | None = None
-    """The best passage of that turn: the topic that a follow-up stands on."""
+    """The best passage of that turn."""
+
+    @property
+    def topic(self) -> str:
+        """What a follow-up stands on: the question, or the section that a command led to."""
+        if self.question.startswith("/") and self.passage_id:
+            return self.passage_id.partition("/")[2].replace("-", " ")
+        return self.question
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +133,18 @@ class Performed:
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """The part that is true by construction: it is shown before the model has said a word."""
+    """The part that is true by construction: it is shown before the model has said a word.
+
+    `notes` is what the model speaks from: the card's answer, where one fits, and the quotes.
+    """
 
     text: str
     sources: tuple[Source, ...]
     quotes: tuple[Quote, ...]
     refused: bool
     retrieve_ms: float
+    notes: tuple[str, ...] = ()
+    answer_source: AnswerSource = "evidence"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import prompts
 from corpus import Lesson, load_lessons
+from index.cards import nearest_card
 from index.evidence import evidence
-from index.followup import topic
-from index.passages import Passage, course_passages
+from index.passages import Passage, course_passages, without_markup
 from index.retriever import Found, Retriever
 from index.scope import in_scope
 from tutor.agent.compose import compose
@@ -25,6 +25,7 @@ from tutor.agent.itself import own_passages, with_current
 from tutor.agent.perform import Asked, perform, performable
 from tutor.agent.question import checked
 from tutor.agent.router import Router
+from tutor.agent.telling import markdown
 from tutor.agent.turn import (
     Acted,
     Answer,
@@ -40,6 +41,7 @@ from tutor.agent.turn import (
     TurnEvent,
     Usage,
 )
+from tutor.demos.demo import Shown
 from tutor.demos.workbench import Workbench
 from tutor.engine.engine import Engine
 from tutor.engine.gguf import ModelInfo
@@ -51,6 +53,8 @@ from tutor.settings import Settings
 Progress = Callable[[str, float], None]
 
 PASSAGES = 3
+NOTES = 3
+"""Sentences that the model speaks from."""
 
 
 class Tutor:
@@ -92,6 +96,10 @@ class Tutor:
     def n_ctx(self) -> int:
         return self.engine.n_ctx
 
+    @property
+    def _adapter(self) -> str | None:
+        return self.engine.adapter.name if self.engine.adapter else None
+
     def close(self) -> None:
         self.engine.close()
 
@@ -127,9 +135,9 @@ class Tutor:
         passages: list[Passage] = []
         retrieved = Retrieved("", (), (), False, 0.0)
         if rag:
-            context = topic(question, history)
+            context = history[-1].topic if history else ""
             found = self.retriever.search(question, PASSAGES, lesson, context)
-            found = with_current(found, settings, None)
+            found = with_current(found, settings, self._adapter)
             passages = [hit.passage for hit in found.hits]
             retrieved = self._retrieved(found, context, began)
             yield retrieved
@@ -137,8 +145,7 @@ class Tutor:
         text, usage, timings, stop = "", Usage(), Timings(), "end"
         tokens: list[int] = []
         if not retrieved.refused:
-            notes = [quote.text for quote in retrieved.quotes]
-            prompt = compose(self.engine, question, notes, history, settings.max_tokens)
+            prompt = compose(self.engine, question, retrieved.notes, history, settings.max_tokens)
             generation = self.engine.generate(prompt.tokens, sampling, cancel, top=top)
             for event in generation:
                 if not tokens:
@@ -157,7 +164,7 @@ class Tutor:
                 id=id or uuid.uuid4().hex[:12],
                 question=question,
                 text=retrieved.text if rag else text,
-                answer_source="evidence" if rag else "model",
+                answer_source=retrieved.answer_source if rag else "model",
                 model_text=text,
                 refused=retrieved.refused,
                 intent="answer",
@@ -165,7 +172,7 @@ class Tutor:
                 quotes=retrieved.quotes,
                 sentences=ground(text, passages, self.retriever.encoder) if text else (),
                 model=self.info.name,
-                adapter=None,
+                adapter=self._adapter,
                 settings=sampling(),
                 usage=usage,
                 timings=Timings(
@@ -179,6 +186,24 @@ class Tutor:
             )
         )
 
+    def showed(self, question: str, shown: Shown, settings: Sampling) -> Answer:
+        """A demonstration that was run outside a turn, as a turn that later questions stand on.
+
+        Its source is the section of the lesson that it belongs to: a follow-up is searched there.
+        """
+        sources = tuple(
+            Source(
+                lesson.number, lesson.title, section.heading, section.passage_id, 1, section.text
+            )
+            for lesson in self.lessons
+            for demo in lesson.demos
+            for section in lesson.sections
+            if (demo.name, demo.section) == (shown.demo, section.heading)
+        )
+        performed = Performed(markdown(shown), shown.demo, shown)
+        began = time.perf_counter()
+        return self._performed("", question, shown.demo, performed, settings, began, sources)
+
     def _performed(
         self,
         id: str,
@@ -187,6 +212,7 @@ class Tutor:
         performed: Performed,
         settings: Sampling,
         began: float,
+        sources: tuple[Source, ...] = (),
     ) -> Answer:
         return Answer(
             id=id or uuid.uuid4().hex[:12],
@@ -196,11 +222,11 @@ class Tutor:
             model_text="",
             refused=False,
             intent=intent,
-            sources=(),
+            sources=sources,
             quotes=(),
             sentences=(),
             model=self.info.name,
-            adapter=None,
+            adapter=self._adapter,
             settings=performed.sampling or settings,
             usage=Usage(),
             timings=Timings(total_ms=_ms_since(began)),
@@ -228,10 +254,22 @@ class Tutor:
         place = {source.passage_id: n for n, source in enumerate(sources, start=1)}
         quotes = tuple(
             Quote(e.sentence, place[e.passage.passage_id], e.passage.passage_id)
-            for e in evidence(self.retriever, f"{context} {found.query}".strip(), found.hits)
+            for e in evidence(self.retriever, found.query, found.hits, context=context)
         )
-        text = " ".join(f"{quote.text} [{quote.source}]" for quote in quotes)
-        return Retrieved(text, sources, quotes, False, _ms_since(began))
+        said = [f"{quote.text} [{quote.source}]" for quote in quotes]
+        notes = [without_markup(quote.text) for quote in quotes]
+        if card := nearest_card(self.retriever, found, context):
+            said = [f"{card.answer} [1]", *(s for s in said if s != f"{card.answer} [1]")]
+            notes = [without_markup(card.answer), *notes]
+        return Retrieved(
+            "\n\n".join((said[0], " ".join(said[1:]))) if card else " ".join(said),
+            sources,
+            quotes,
+            False,
+            _ms_since(began),
+            tuple(notes[:NOTES]),
+            "card" if card else "evidence",
+        )
 
 
 def model_path(home: Home, settings: Settings, report: Progress) -> Path:

@@ -23,8 +23,6 @@ def run_ask(arguments: argparse.Namespace) -> int:
     """Answers to stdout; with `--json` one object (one a line with `--batch`)."""
     home = Home.locate().create()
     settings = settings_of(arguments, home)
-    if arguments.adapter not in (None, "none"):
-        raise UseError(f"there is no adapter {arguments.adapter!r}: only 'none' is installed")
     if arguments.batch:
         asked = [_request(value, n) for n, value in enumerate(read_batch(arguments.batch), 1)]
     else:
@@ -33,6 +31,7 @@ def run_ask(arguments: argparse.Namespace) -> int:
 
     from tutor.agent.question import QuestionError, checked
     from tutor.agent.tutor import Tutor
+    from tutor.agent.variants import use_variant
 
     if not arguments.batch:
         checked(asked[0][1][0])
@@ -42,6 +41,8 @@ def run_ask(arguments: argparse.Namespace) -> int:
         with progress_bars() as report:
             tutor = Tutor.open(home, settings, report)
         stack.callback(tutor.close)
+        if arguments.adapter:
+            use_variant(tutor.engine, home, arguments.adapter)
         numbers = [lesson.number for lesson in tutor.lessons]
         failed = False
         for id, turns, lesson in asked:

@@ -38,7 +38,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
     with progress_bars() as report:
         tutor = Tutor.open(home, settings, report)
         try:
-            shown = found.run(tutor.bench, inputs, Run(report))
+            shown = found.run_alone(tutor.bench, inputs, Run(report))
         finally:
             tutor.close()
     if arguments.json:
@@ -66,12 +66,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
         console.print(draw(figure, console.width, colour=colour))
         console.print()
     console.print(shown.seen)
-    told = shown.provenance
-    seed = "" if told.seed is None else f", seed {told.seed}"
-    console.print(f"\n{told.model}, {told.engine}{seed}", style="dim")
-    for kind in ("measured", "calculated", "illustration"):
-        if names := getattr(told, kind):
-            console.print(f"{kind}: {', '.join(names)}", style="dim")
+    console.print("\n" + "\n".join(shown.provenance.lines), style="dim")
     console.print("ask: " + "  ".join(shown.ask), style="dim")
     return 0
 

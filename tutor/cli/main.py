@@ -22,10 +22,12 @@ INTERRUPTED = 130
 # Errors of our own, by name: importing their modules here would cost the start-up.
 _USE_ERRORS = frozenset(
     [
+        "AdapterError",
         "CompareError",
         "CourseError",
         "DemoError",
         "HomeError",
+        "LoraError",
         "ModelFileError",
         "QuestionError",
         "RetrievalError",
@@ -68,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument("--batch", metavar="FILE", help="JSON lines {id, question, lesson?} or turns")
     ask.add_argument("--lesson", type=int, metavar="N", help="the lesson that is open")
     ask.add_argument("--no-rag", action="store_true", help="the model alone, without the lessons")
-    ask.add_argument("--adapter", metavar="NAME|none", help="the variant that speaks")
+    ask.add_argument("--adapter", metavar="NAME|none", help="the variant that speaks, or a file")
     ask.add_argument("--model", metavar="PATH", help="another GGUF chat model")
     ask.add_argument("--trace", metavar="FILE", help="write every token's step as JSON lines")
     add_flags(ask)
@@ -151,12 +153,37 @@ def parser() -> argparse.ArgumentParser:
     command(index, "build", "manage:build_index", "index what is new or changed")
     command(index, "status", "manage:index_status", "say whether the index is up to date")
 
+    adapt = command(index, "adapt", "manage:adapt_encoder", "train the encoder's adapter anew")
+    adapt.add_argument("folder", help="where PEFT's two files are left")
+
     models = family("models", "the models at hand")
     command(models, "list", "manage:list_models", "list the models")
     command(models, "prepare", "manage:prepare_model", "prepare the embedded model")
     command(models, "use", "manage:use_model", "use another GGUF chat model").add_argument(
         "path", help="a GGUF file, or 'embedded'"
     )
+
+    lora = family("lora", "adapters: examples, training, export, comparison")
+    data = command(lora, "data", "lora:run_data", "show what an adapter is trained on")
+    data.add_argument("--inspect", type=int, default=5, metavar="N", help="examples to show (5)")
+    train = command(lora, "train", "lora:run_train", "train an adapter on the lessons")
+    train.add_argument("--name", default="mine", help="what it is called (mine)")
+    train.add_argument("--examples", type=int, metavar="N", help="only so many examples")
+    for flag, kind, help in (
+        ("rank", int, "columns of lora_A (16)"),
+        ("alpha", float, "the update counts alpha / rank (32)"),
+        ("learning-rate", float, "the peak of the learning rate (6e-4)"),
+        ("epochs", int, "passes over the examples (2)"),
+        ("batch", int, "examples a step (16)"),
+        ("dropout", float, "of the adapter's inputs (0.05)"),
+        ("warmup", float, "share of the steps that the rate rises (0.05)"),
+        ("seed", int, "of order, beginning and dropout (0)"),
+    ):
+        train.add_argument(f"--{flag}", type=kind, help=help)
+    command(lora, "list", "lora:run_list", "list the adapters")
+    export_lora = command(lora, "export", "lora:run_export", "a LoRA in PEFT's format to GGUF")
+    export_lora.add_argument("folder", help="with adapter_config.json and its weights")
+    export_lora.add_argument("--name", help="what it is called (the folder's name)")
 
     config = family("config", "settings that persist")
     command(config, "show", "manage:show_config", "show every setting and where files live")

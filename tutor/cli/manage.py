@@ -70,6 +70,20 @@ def build_index(arguments: argparse.Namespace) -> None:
         )
 
 
+def adapt_encoder(arguments: argparse.Namespace) -> None:
+    """Trains the encoder's adapter on the bank; index/adapter holds the one in use."""
+    from corpus import load_gold
+    from index.adapt import adapt
+    from index.passages import course_passages
+
+    with progress_bars() as report:
+        adapt(course_passages(), load_gold("train"), Path(arguments.folder), progress=report)
+    if arguments.json:
+        print_json({"path": arguments.folder})
+    else:
+        print(arguments.folder)
+
+
 def index_status(arguments: argparse.Namespace) -> int:
     """Whether the index is ready; status 1 where it is not."""
     from index.build import status

@@ -19,6 +19,9 @@ from tutor.demos.workbench import Workbench
 
 Progress = Callable[[str, float], None]
 
+_WAIT_SECONDS = 0.1
+_ECHO = 60
+
 
 class DemoError(Exception):
     """An input that a demonstration cannot take; the message names the range and what to do."""
@@ -53,6 +56,14 @@ class Provenance:
     calculated: tuple[str, ...] = ()
     illustration: tuple[str, ...] = ()
     seed: int | None = None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The same as lines to read."""
+        seed = "" if self.seed is None else f", seed {self.seed}"
+        kinds = ("measured", "calculated", "illustration")
+        told = [f"{kind}: {', '.join(names)}" for kind in kinds if (names := getattr(self, kind))]
+        return (f"{self.model}, {self.engine}{seed}", *told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,15 @@ class Demo(ABC, Generic[I]):
     def run(self, bench: Workbench, inputs: I, run: Run) -> Shown:
         """Does it with the running model. Raises DemoError, DemoCancelled or EngineError."""
 
+    def run_alone(self, bench: Workbench, inputs: I, run: Run) -> Shown:
+        """The same, after whichever demonstration runs now: they share weights that some change."""
+        while not bench.turn.acquire(timeout=_WAIT_SECONDS):
+            run.report("waiting for another demonstration", 0.0)
+        try:
+            return self.run(bench, inputs, run)
+        finally:
+            bench.turn.release()
+
     def shown(
         self,
         inputs: I,
@@ -141,6 +161,14 @@ class Demo(ABC, Generic[I]):
             where = ".".join(map(str, first["loc"])) or "input"
             if first["type"] == "extra_forbidden":
                 names = ", ".join(self.input.model_fields) or "none"
-                raise DemoError(f"{self.name} has no input {where!r}: it takes {names}") from error
+                raise DemoError(
+                    f"{self.name} has no input {_echo(where)}: it takes {names}"
+                ) from error
             message = str(first["msg"]).removeprefix("Value error, ")
-            raise DemoError(f"{where}: {message}, not {first['input']!r}") from error
+            raise DemoError(f"{where}: {message}, not {_echo(first['input'])}") from error
+
+
+def _echo(value: object) -> str:
+    """What was given, in at most 60 characters: its beginning, and the sign that closes it."""
+    echo = repr(value)
+    return echo if len(echo) <= _ECHO else f"{echo[: _ECHO - 2]}…{echo[-1]}"

@@ -10,7 +10,9 @@ from tutor.demos.demo import Demo, DemoError
 _WHERE = {
     "model-file": "model_file:ModelFile",
     "determinism": "determinism:Determinism",
+    "loss": "loss:Loss",
     "descent": "descent:Descent",
+    "training": "training:Training",
     "network": "network:Network",
     "tokens": "tokens:Tokens",
     "neighbours": "neighbours:Neighbours",
@@ -18,7 +20,11 @@ _WHERE = {
     "attention": "attention:Attention",
     "next-token": "next_token:NextToken",
     "samplers": "samplers:Samplers",
+    "four-ways": "four_ways:FourWays",
+    "scale": "scale:Scale",
+    "project-loop": "project_loop:ProjectLoop",
     "templates": "templates:Templates",
+    "picking": "picking:Picking",
     "ngrams": "ngrams:Ngrams",
     "masks": "masks:Masks",
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from corpus import Lesson
@@ -14,9 +15,10 @@ from tutor.engine.engine import Engine
 @dataclass(frozen=True, slots=True)
 class Workbench:
     """The open tutor's parts. `cache` is a folder in which a demonstration may keep what is slow
-    to make and can be made again."""
+    to make and can be made again; `turn` is held by the demonstration that runs."""
 
     engine: Engine
     retriever: Retriever
     lessons: Sequence[Lesson]
     cache: Path
+    turn: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)

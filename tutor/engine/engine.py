@@ -22,6 +22,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tutor.engine.adapters import Adapter, Adapters
 from tutor.engine.chat import render_chat
 from tutor.engine.errors import EngineError
 from tutor.engine.events import (
@@ -67,6 +68,7 @@ class Engine:
         self._model = Model(path, n_ctx, threads, self._should_abort, chat=chat)
         self.info = self._model.info
         self.n_ctx = self._model.n_ctx
+        self._adapters = Adapters(self._model)
         self._in_memory: list[int] = []
         # After the last token read, and what the last answer said: for a preview of the next one.
         self._logits: Logits | None = None
@@ -88,6 +90,7 @@ class Engine:
             self._closing = True
             self._requests.put(None)
         self._worker.join()
+        self._adapters.close()
         self._model.close()
 
     def __enter__(self) -> Engine:
@@ -118,6 +121,11 @@ class Engine:
         """A token as text; bytes that are no whole character are replaced."""
         return self.token_bytes(id).decode("utf-8", "replace")
 
+    @property
+    def end_id(self) -> int:
+        """The token that ends an answer."""
+        return self._model.end_id
+
     def count(self, text: str) -> int:
         return len(self.tokenize(text))
 
@@ -125,6 +133,21 @@ class Engine:
         """The conversation as segments of token ids, up to where the assistant speaks."""
         assert self.info.chat_template, "the model was loaded as a chat model"
         return render_chat(messages, self.info.chat_template, self.tokenize)
+
+    # Adapters
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """The adapter that acts now; None where the base speaks alone."""
+        return self._adapters.active
+
+    def use_adapter(self, path: Path | None, scale: float = 1.0) -> None:
+        """Adds the LoRA adapter of `path` to the weights, `scale` (0 to 1) strong; None: none.
+
+        Waits until what runs has ended; what was read under other weights is forgotten. Raises
+        AdapterError, and what acted before goes on acting.
+        """
+        self._call(lambda: self._use_adapter(path, scale))
 
     # Generation
 
@@ -181,6 +204,10 @@ class Engine:
         """
         self._check(len(ids) if given else 0)
         return self._call(lambda: self._score(list(ids), given))
+
+    def kv_bytes(self) -> int:
+        """Bytes of the keys and values in memory, as llama.cpp saves them: with each token's place."""
+        return self._call(self._model.kv_bytes)
 
     def _check(self, length: int) -> None:
         if not length:
@@ -243,6 +270,10 @@ class Engine:
                 self._model.keep(0, sequence)
             self._forget(min(len(self._in_memory), len(shared)))
             self._running = None
+
+    def _use_adapter(self, path: Path | None, scale: float) -> None:
+        if self._adapters.use(path, scale):
+            self._forget(0)
 
     def _read(self, ids: Sequence[int]) -> None:
         """Decodes and remembers `ids`; on an abort, memory is cut back to what it was."""

@@ -7,3 +7,7 @@ class EngineError(Exception):
 
 class ModelFileError(EngineError):
     """A file that is missing, is no model, is cut off, or lacks what the tutor needs."""
+
+
+class AdapterError(EngineError):
+    """A LoRA adapter that cannot be used: missing, damaged, for another model, or scaled wrongly."""

@@ -28,7 +28,9 @@ _SCALARS = {
     11: "q",
     12: "d",
 }
+UINT32, FLOAT32 = 4, 6
 _STRING, _ARRAY = 8, 9
+F32, F16, Q8_0, BF16 = 0, 1, 8, 30
 # Bytes and elements of one block of each tensor type (ggml.h, ggml-common.h).
 _BLOCKS = {
     0: (4, 1), 1: (2, 1), 2: (18, 32), 3: (20, 32), 6: (22, 32), 7: (24, 32), 8: (34, 32),
@@ -40,6 +42,27 @@ _FILE_TYPES = {
     17: "Q5_K_M", 18: "Q6_K", 32: "BF16",
 }  # fmt: skip
 _LARGEST = 1 << 26
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """A tensor: its shape, fastest dimension first, its type, and its bytes in the file."""
+
+    shape: tuple[int, ...]
+    kind: int
+    start: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What stands before the weights; of an array only its length, since vocabularies are long."""
+
+    metadata: dict[str, Any]
+    kinds: dict[str, int]
+    """The GGUF type of each metadata value: llama.cpp ends the process where it meets another."""
+    tensors: dict[str, TensorInfo]
+    file_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +106,7 @@ class _Reader:
         return self.data[self.at - length : self.at].decode("utf-8", "replace")
 
     def value(self, kind: int) -> Any:
-        """A metadata value; of an array only its length, since vocabularies are long."""
+        """A metadata value, of an array its length."""
         if kind == _STRING:
             return self.text()
         if kind != _ARRAY:
@@ -101,16 +124,28 @@ class _Reader:
                     raise ValueError("nested arrays are not expected")
         return count
 
+    def shape(self) -> tuple[int, ...]:
+        dimensions = self.scalar("I")
+        if dimensions > 4:
+            raise ValueError(f"a tensor of {dimensions} dimensions")
+        shape = tuple(self.scalar("Q") for _ in range(dimensions))
+        if 0 in shape:
+            raise ValueError("a tensor without elements")
+        return shape
+
 
 def read_model_info(path: Path) -> ModelInfo:
+    """What `path` says of itself. Raises ModelFileError for what is missing, foreign, or cut off."""
+    return model_info(path, read_header(path))
+
+
+def read_header(path: Path) -> Header:
     """The header of `path`. Raises ModelFileError for what is missing, foreign, or cut off."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             if data[:4] != b"GGUF":
-                raise ModelFileError(
-                    f"{path} is no GGUF model file: name a file that ends in .gguf"
-                )
-            return _read(path, _Reader(data), len(data))
+                raise ModelFileError(f"{path} is no GGUF file: name a file that ends in .gguf")
+            return _read(_Reader(data), len(data))
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, IndexError, struct.error, OverflowError) as error:
@@ -119,35 +154,49 @@ def read_model_info(path: Path) -> ModelInfo:
         ) from error
 
 
-def _read(path: Path, reader: _Reader, size: int) -> ModelInfo:
+def _read(reader: _Reader, size: int) -> Header:
     reader.at = 4
     version, n_tensors, n_fields = reader.scalar("I"), reader.scalar("Q"), reader.scalar("Q")
     if version not in (2, 3):
         raise ValueError(f"GGUF version {version}")
     meta: dict[str, Any] = {}
+    kinds: dict[str, int] = {}
     for _ in range(n_fields):
         key = reader.text()
-        meta[key] = reader.value(reader.scalar("I"))
-    parameters, end = 0, 0
-    for _ in range(n_tensors):
-        reader.text()
-        shape = [reader.scalar("Q") for _ in range(min(reader.scalar("I"), 8))]
-        kind, offset = reader.scalar("I"), reader.scalar("Q")
-        parameters += prod(shape)
-        block_bytes, block_elements = _BLOCKS.get(kind, (0, 1))
-        end = max(end, offset + prod(shape) // block_elements * block_bytes)
+        kinds[key] = reader.scalar("I")
+        meta[key] = reader.value(kinds[key])
+    found = [
+        (reader.text(), reader.shape(), reader.scalar("I"), reader.scalar("Q"))
+        for _ in range(n_tensors)
+    ]
     alignment = meta.get("general.alignment", 32)
+    if kinds.get("general.alignment", UINT32) != UINT32 or alignment.bit_count() != 1:
+        raise ValueError("an alignment that is no 32-bit power of two")
     start = -(-reader.at // alignment) * alignment
-    if start + end > size:
-        raise ValueError(f"{size:,} bytes where {start + end:,} are needed")
+    tensors = {}
+    end = start
+    for name, shape, kind, offset in found:
+        block_bytes, block_elements = _BLOCKS.get(kind, (0, 1))
+        length = prod(shape) // block_elements * block_bytes
+        tensors[name] = TensorInfo(shape, kind, start + offset, length)
+        end = max(end, start + offset + length)
+    if end > size:
+        raise ValueError(f"{size:,} bytes where {end:,} are needed")
+    return Header(meta, kinds, tensors, size)
 
-    arch = meta["general.architecture"]
+
+def model_info(path: Path, header: Header) -> ModelInfo:
+    """What the header says of the model. Raises ModelFileError where it names no architecture."""
+    meta = header.metadata
+    arch = meta.get("general.architecture")
+    if not isinstance(arch, str):
+        raise ModelFileError(f"{path} is no model: it names no architecture")
     heads = meta.get(f"{arch}.attention.head_count", 0)
     return ModelInfo(
         name=_display_name(path),
         path=str(path),
         architecture=arch,
-        parameters=parameters,
+        parameters=sum(prod(tensor.shape) for tensor in header.tensors.values()),
         layers=meta.get(f"{arch}.block_count", 0),
         width=meta.get(f"{arch}.embedding_length", 0),
         feed_forward=meta.get(f"{arch}.feed_forward_length", 0),
@@ -156,7 +205,7 @@ def _read(path: Path, reader: _Reader, size: int) -> ModelInfo:
         n_vocab=meta.get(f"{arch}.vocab_size", meta.get("tokenizer.ggml.tokens", 0)),
         n_ctx_train=meta.get(f"{arch}.context_length", 0),
         quantization=_FILE_TYPES.get(meta.get("general.file_type", -1), "unknown"),
-        file_bytes=size,
+        file_bytes=header.file_bytes,
         license=meta.get("general.license", "unknown"),
         chat_template=meta.get("tokenizer.chat_template"),
     )

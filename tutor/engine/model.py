@@ -10,14 +10,15 @@ import ctypes
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
-from tutor.engine.errors import EngineError, ModelFileError
+from tutor.engine.errors import AdapterError, EngineError, ModelFileError
 from tutor.engine.events import Token
-from tutor.engine.gguf import ModelInfo, read_model_info, require_chat
+from tutor.engine.gguf import ModelInfo, model_info, read_header, require_chat
 from tutor.engine.logs import collect_logs
 
 N_BATCH = 512
@@ -45,7 +46,8 @@ class Model:
 
         Raises ModelFileError where llama.cpp or the tutor cannot use it.
         """
-        info = read_model_info(path)
+        self.header = read_header(path)
+        info = model_info(path, self.header)
         self.info: ModelInfo = require_chat(info) if chat else info
         self.n_ctx = min(n_ctx, self.info.n_ctx_train or n_ctx)
         llama_cpp.llama_backend_init()
@@ -110,6 +112,11 @@ class Model:
         special = bool(llama_cpp.llama_vocab_is_control(self.vocab, id))
         return Token(id, data.decode("utf-8", "replace"), data, special)
 
+    @property
+    def end_id(self) -> int:
+        """The token that ends an answer, as the model's file names it (llama_vocab_eos)."""
+        return llama_cpp.llama_vocab_eos(self.vocab)
+
     def is_end(self, id: int) -> bool:
         """Whether the token ends a generation (llama_vocab_is_eog)."""
         return bool(llama_cpp.llama_vocab_is_eog(self.vocab, id))
@@ -166,3 +173,29 @@ class Model:
     def copy_sequence(self, source: int, target: int) -> None:
         """Lets `target` share all that `source` has in memory."""
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+
+    def kv_bytes(self) -> int:
+        """Bytes of the keys and values in memory, as llama.cpp saves them: with each token's place."""
+        return int(llama_cpp.llama_state_seq_get_size(self._context, 0))
+
+    # Adapters
+
+    def load_adapter(self, path: Path) -> Any:
+        """A LoRA file that was found to fit, ready to be set. Raises AdapterError."""
+        with collect_logs() as logs:
+            adapter = llama_cpp.llama_adapter_lora_init(self._model, os.fsencode(path))
+        if not adapter:
+            raise AdapterError(f"llama.cpp cannot load {path}: {logs.last or 'unknown reason'}")
+        return adapter
+
+    def set_adapter(self, adapter: Any | None, scale: float = 0.0) -> None:
+        """Lets this adapter alone act, or none; what was read before is of other weights."""
+        adapters = (llama_cpp.llama_adapter_lora_p_ctypes * 1)(adapter)
+        scales = (ctypes.c_float * 1)(scale)
+        llama_cpp.llama_set_adapters_lora(
+            self._context, adapters, 0 if adapter is None else 1, scales
+        )
+
+    def free_adapter(self, adapter: Any) -> None:
+        """Gives its memory back; it must not be set any more."""
+        llama_cpp.llama_adapter_lora_free(adapter)

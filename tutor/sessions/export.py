@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from tutor.sessions.store import Store
@@ -32,3 +33,14 @@ def conversation_markdown(store: Store, id: int) -> str:
     for message in store.messages(id):
         parts.append(f"**{speaker.get(message.role, message.role)}**\n\n{message.text}")
     return "\n\n".join(parts) + "\n"
+
+
+def write_conversation(store: Store, id: int, kind: str, folder: Path) -> Path:
+    """Writes a conversation as `md` or `json` into the folder. Raises StoreError or OSError."""
+    path = folder / f"conversation-{id}.{kind}"
+    if kind == "json":
+        text = json.dumps(conversation_json(store, id), ensure_ascii=False)
+    else:
+        text = conversation_markdown(store, id)
+    path.write_text(text, encoding="utf-8")
+    return path

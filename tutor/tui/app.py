@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,21 +10,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import work
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Footer, Markdown, OptionList
+from textual.widgets import Footer, OptionList
 
 from corpus import load_lessons
+from tutor.demos.demo import DemoError
 from tutor.engine.errors import EngineError
 from tutor.engine.settings import Sampling
-from tutor.sessions.export import conversation_json, conversation_markdown
+from tutor.sessions.export import write_conversation
 from tutor.sessions.store import Store, StoreError
 from tutor.settings import Settings, SettingsError
 from tutor.tui.chat import Chat
-from tutor.tui.commands import COMMANDS, find, help_text
+from tutor.tui.commands import COMMANDS, find
 from tutor.tui.comparison import CompareScreen
 from tutor.tui.conversation import SourceLink
 from tutor.tui.decoding import DecodingPanel, Knob, Preset
+from tutor.tui.demonstrations import DemoList, demo_screen
+from tutor.tui.help import Help
 from tutor.tui.inspector import Inspector
 from tutor.tui.lessons import LessonList
 from tutor.tui.messages import Did, Failed, Loading, Previewed
@@ -35,21 +37,12 @@ from tutor.tui.reader import Reader
 from tutor.tui.sessions import Choice, SessionList
 from tutor.tui.status import StatusLine
 from tutor.tui.tuning import Tuning
+from tutor.tui.welcome import Example
 
 if TYPE_CHECKING:
     from tutor.agent.tutor import Tutor
 
 OpenTutor = Callable[[Callable[[str, float], None]], "Tutor"]
-
-
-class Help(ModalScreen[None]):
-    """Keys and commands."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q", "dismiss", "back")]
-
-    def compose(self) -> ComposeResult:
-        with Vertical(id="help"):
-            yield Markdown(help_text(), open_links=False)
 
 
 class TutorApp(App[None]):
@@ -182,6 +175,14 @@ class TutorApp(App[None]):
     def on_source_link_opened(self, event: SourceLink.Opened) -> None:
         self._open_lesson(int(event.passage_id.partition("/")[0]), event.passage_id)
 
+    def on_reader_demos_wanted(self, event: Reader.DemosWanted) -> None:
+        self.push_screen(DemoList(self.chat, self.lessons, event.names))
+
+    async def on_example_chosen(self, event: Example.Chosen) -> None:
+        """A question below a demonstration goes to the tutor."""
+        self._close_screens()
+        await self.chat.ask_about(event.question)
+
     def on_knob_turned(self, event: Knob.Turned) -> None:
         self._set(event.name, event.value)
 
@@ -256,18 +257,21 @@ class TutorApp(App[None]):
         if find(name) is None:
             self._complain(f"there is no command /{name}: F1 lists them")
             return
-        if isinstance(self.screen, ModalScreen) and name != "quit":
-            self.pop_screen()
+        if name != "quit":
+            self._close_screens()
         method = getattr(self, f"command_{name}")
         self.run_worker(self._run_command(method, argument), group="command")
 
     async def _run_command(self, method: Callable[[str], Any], argument: str) -> None:
         try:
-            result = method(argument)
-            if result is not None:
+            if (result := method(argument)) is not None:
                 await result
-        except (StoreError, OSError) as error:
+        except (DemoError, StoreError, OSError) as error:
             self._complain(str(error))
+
+    def _close_screens(self) -> None:
+        while isinstance(self.screen, ModalScreen):
+            self.pop_screen()
 
     def get_system_commands(self, screen: Screen[object]):  # type: ignore[no-untyped-def]
         """Textual's own palette entries and ours."""
@@ -317,6 +321,9 @@ class TutorApp(App[None]):
 
     def command_undo(self, _: str) -> None:
         self._tune(self.tuning.undo)
+
+    def command_demo(self, argument: str) -> None:
+        self.push_screen(demo_screen(self.chat, self.lessons, argument))
 
     def command_compare(self, argument: str) -> None:
         if (tutor := self.chat.tutor) is None or self.chat.answering:
@@ -368,12 +375,7 @@ class TutorApp(App[None]):
             self._export(self.chat.conversation, argument or "md")
 
     def _export(self, conversation: int, kind: str) -> None:
-        path = Path.cwd() / f"conversation-{conversation}.{kind}"
-        if kind == "json":
-            text = json.dumps(conversation_json(self.store, conversation), ensure_ascii=False)
-        else:
-            text = conversation_markdown(self.store, conversation)
-        path.write_text(text, encoding="utf-8")
+        path = write_conversation(self.store, conversation, kind, Path.cwd())
         self.notify(f"written to {path}", markup=False)
 
     async def command_retry(self, _: str) -> None:

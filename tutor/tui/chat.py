@@ -14,9 +14,10 @@ from textual.message import Message
 
 from tutor.agent.branch import BranchError, picked
 from tutor.agent.question import QuestionError, checked
-from tutor.agent.record import exchange
+from tutor.agent.record import answer_record, exchange
 from tutor.agent.trace import Trace, traced, unpack
 from tutor.agent.turn import Exchange
+from tutor.demos.demo import Shown
 from tutor.engine.events import TokenEvent
 from tutor.engine.settings import Sampling
 from tutor.sessions.store import Store, StoredMessage
@@ -101,22 +102,25 @@ class Chat(Vertical):
         text = event.text.strip()
         if text.startswith("/"):
             self.composer.remember(text)
-            name, _, argument = text[1:].partition(" ")
-            self.post_message(self.CommandTyped(name, argument.strip()))
+            self._command(text)
         elif text:
             await self.send(text)
+
+    def _command(self, text: str) -> None:
+        name, _, argument = text[1:].partition(" ")
+        self.post_message(self.CommandTyped(name, argument.strip()))
 
     async def on_example_chosen(self, event: Example.Chosen) -> None:
         event.stop()
         await self.send(event.question)
 
-    async def send(self, question: str) -> None:
-        """Asks, or says why not now; the input keeps what could not be sent."""
+    async def send(self, question: str) -> bool:
+        """Asks, or says why not now and gives False; the input keeps what could not be sent."""
         try:
             question = checked(question)
         except QuestionError as error:
             self._complain(str(error))
-            return
+            return False
         if self.tutor is None:
             self._complain("the model is still loading: press Enter again in a moment")
         elif self.answering:
@@ -124,18 +128,41 @@ class Chat(Vertical):
         else:
             self.composer.remember(question)
             await self._ask(self.tutor, question)
+            return True
+        return False
 
-    async def _ask(self, tutor: Tutor, question: str) -> None:
+    async def ask_about(self, question: str) -> None:
+        """Asks what was chosen elsewhere; a draft in the input stays there."""
+        draft = self.composer.text
+        asked = await self.send(question)
+        self.composer.put(draft if asked or draft else question)
+
+    async def keep_shown(self, line: str, shown: Shown) -> None:
+        """A demonstration that was run elsewhere becomes a turn, for questions about it."""
+        if self.tutor is None:
+            return
+        record = answer_record(self.tutor.showed(line, shown, self._sampling()))
+        turn, conversation = await self._begin(line)
+        self.composer.past.append(line)
+        turn.message = self._store.add(conversation, "assistant", "")
+        self._store.update(turn.message, record["answer"], answer=json.dumps(record))
+        await turn.show_record(record)
+
+    async def _begin(self, question: str) -> tuple[Turn, int]:
+        """A new turn at the end, and the conversation that it is in."""
         if self.conversation is None:
             self.conversation = self._store.begin()
-        history = self.history()
         self._store.add(self.conversation, "user", question)
         await self.query(Welcome).remove()
-        turn = await self.query_one(Conversation).begin(question)
+        return await self.query_one(Conversation).begin(question), self.conversation
+
+    async def _ask(self, tutor: Tutor, question: str) -> None:
+        history = self.history()
+        turn, conversation = await self._begin(question)
         turn.show_state("…")
         self._cancel = threading.Event()
         self.answering = True
-        self._answer(tutor, turn, history, self.conversation, self._cancel)
+        self._answer(tutor, turn, history, conversation, self._cancel)
 
     def history(self) -> list[Exchange]:
         """The earlier turns of this conversation, oldest first."""
@@ -299,7 +326,11 @@ class Chat(Vertical):
     async def retry(self) -> None:
         """Asks the last question again."""
         if (question := await self._take_back()) is not None and self.tutor:
-            await self._ask(self.tutor, question)
+            # The turn of a demonstration begins with the command that shows it again.
+            if question.startswith("/"):
+                self._command(question)
+            else:
+                await self._ask(self.tutor, question)
 
     async def edit(self) -> None:
         """Puts the last question back into the input."""

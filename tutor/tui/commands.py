@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tutor.demos.registry import NAMES
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -13,6 +15,8 @@ class Command:
     help: str
     key: str = ""
     argument: str = ""
+    choices: tuple[str, ...] = ()
+    """What the argument may begin with, for completion."""
 
     @property
     def usage(self) -> str:
@@ -29,6 +33,7 @@ COMMANDS = (
     Command("preset", "Take whole settings", argument="precise, balanced or wild"),
     Command("undo", "Take the last change of a setting back"),
     Command("compare", "One question under several settings, side by side", "f5", "QUESTION"),
+    Command("demo", "Predict, then see: live demonstrations", "f6", "NAME INPUT", NAMES),
     Command("inspect", "Look inside the last answer, token by token", "f4"),
     Command("prompt", "Show the exact prompt of the last answer", "f7"),
     Command("new", "Begin a new conversation", "ctrl+n"),
@@ -49,7 +54,10 @@ def find(name: str) -> Command | None:
 
 
 def completions(text: str) -> list[str]:
-    """The slash commands that begin with `text`."""
+    """The slash commands that begin with `text`, or the arguments of the one that stands there."""
+    name, space, begun = text.removeprefix("/").partition(" ")
+    if space and (command := find(name)):
+        return [f"/{name} {choice}" for choice in command.choices if choice.startswith(begun)]
     return [f"/{c.name}" for c in COMMANDS if f"/{c.name}".startswith(text)]
 
 

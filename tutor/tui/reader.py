@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
+from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Markdown, OptionList
+from textual.widgets import Footer, Markdown, OptionList, Static
 from textual.widgets.option_list import Option
 
 from corpus import Lesson
+from tutor.demos.registry import NAMES
 
 
 class Reader(ModalScreen[str | None]):
@@ -21,7 +23,15 @@ class Reader(ModalScreen[str | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "back"),
         Binding("a", "ask", "ask about this section"),
+        Binding("d", "demos", "demonstrations"),
     ]
+
+    class DemosWanted(Message):
+        """The learner wants to see one of the lesson's demonstrations."""
+
+        def __init__(self, names: Sequence[str]) -> None:
+            super().__init__()
+            self.names = names
 
     def __init__(
         self, lesson: Lesson, passage_id: str | None, mark_read: Callable[[str], None]
@@ -30,6 +40,7 @@ class Reader(ModalScreen[str | None]):
         self.lesson = lesson
         self.passage_id = passage_id
         self._mark_read = mark_read
+        self._demos = [demo for demo in lesson.demos if demo.name in NAMES]
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="reader"):
@@ -42,6 +53,8 @@ class Reader(ModalScreen[str | None]):
             yield outline
             with VerticalScroll(id="page") as page:
                 page.border_title = self.lesson.title
+                if self._demos:
+                    page.border_subtitle = f"d: {len(self._demos)} to try"
                 for section in self.lesson.sections:
                     marked = section.passage_id == self.passage_id
                     yield Markdown(
@@ -49,6 +62,9 @@ class Reader(ModalScreen[str | None]):
                         classes="section cited" if marked else "section",
                         open_links=False,
                     )
+                    for demo in self._demos:
+                        if demo.section == section.heading:
+                            yield Static(f"▸ {demo.invite} (d)", classes="invite", markup=False)
         yield Footer()
 
     def on_mount(self) -> None:
@@ -63,6 +79,12 @@ class Reader(ModalScreen[str | None]):
         section = list(self.query(".section"))[event.option_index]
         self.query_one("#page", VerticalScroll).scroll_to_widget(section, top=True, animate=False)
         self._mark_read(self.lesson.sections[event.option_index].passage_id)
+
+    def action_demos(self) -> None:
+        if self._demos:
+            self.post_message(self.DemosWanted([demo.name for demo in self._demos]))
+        else:
+            self.notify("this lesson has no demonstration", severity="warning")
 
     def action_ask(self) -> None:
         place = self.query_one("#outline", OptionList).highlighted or 0

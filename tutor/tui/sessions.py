@@ -22,8 +22,8 @@ class SessionList(ModalScreen[Choice | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "back"),
-        Binding("f5", "rename", "rename to the text above"),
-        Binding("f6", "export", "export"),
+        Binding("ctrl+t", "rename", "rename to the text above"),
+        Binding("ctrl+s", "export", "export"),
         Binding("delete", "delete", "delete (twice)"),
     ]
 
@@ -75,7 +75,7 @@ class SessionList(ModalScreen[Choice | None]):
         name = self.query_one(Input).value.strip()
         options = self.query_one(OptionList)
         if self._chosen is None or not name:
-            self.notify("type the new name above, then choose a conversation and press F5")
+            self.notify("type the new name above, then choose a conversation and press Ctrl+T")
             return
         self._store.rename(self._chosen, name)
         at = options.highlighted

@@ -18,7 +18,7 @@ small model adds stands below them, marked as its own words. Try one (Tab, Enter
 """
 
 _KEYS = """\
-**F2** lessons · **F3** decoding settings · **F1** help · **Esc** stops an answer
+**F2** lessons · **F3** decoding settings · **F6** demonstrations · **F1** help · **Esc** stops
 """
 
 EXAMPLES = (

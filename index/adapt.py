@@ -1,0 +1,205 @@
+"""Trains the encoder's adapter on the bank's questions: LoRA, so that what is shipped stays small.
+
+The loss is the search's own: of all passages, each scored by its best vector, the right one shall
+win (InfoNCE over the whole course; van den Oord et al., 2018). The vectors searched are refreshed
+twice an epoch and held still between (as in ANCE, Xiong et al., 2020), so that a step costs no more
+than its queries. A card's own wordings are hidden from it, and half of the time the whole bank is:
+the lessons' own text must be found too.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus import GoldQuestion
+from corpus.gold import states
+from index.encoder import MAX_PIECES, model_folder
+from index.passages import Passage, without_markup
+
+RANK = 16
+EPOCHS = 4
+BATCH = 64
+LEARNING_RATE = 1e-3
+_TEMPERATURE = 0.05
+_SENTENCE_WEIGHT = 0.5
+"""Of the second loss: inside the right passage, the sentence that states a fact shall win."""
+_MISSPELLED = 0.12
+_HIDDEN = -9.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Everything that is searched: the passage of each text, its card (-1: the lesson's own)."""
+
+    texts: list[str]
+    passage: NDArray[np.int64]
+    card: NDArray[np.int64]
+    sentence: NDArray[np.bool_]
+
+
+def adapt(
+    passages: Sequence[Passage],
+    bank: Sequence[GoldQuestion],
+    to: Path,
+    epochs: int = EPOCHS,
+    seed: int = 0,
+    progress: Callable[[str, float], None] = lambda stage, done: None,
+) -> None:
+    """Leaves PEFT's two files in `to`; about half an hour on two cores."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModel, AutoTokenizer
+
+    torch.manual_seed(seed)
+    draw = random.Random(seed)
+    cards = [card for card in bank if card.answerable]
+    searched = _searched(passages, cards)
+    tokenizer = AutoTokenizer.from_pretrained(str(model_folder()))
+    modules = ["query", "key", "value", "dense"]
+    model = get_peft_model(
+        AutoModel.from_pretrained(str(model_folder())),
+        LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=modules, lora_dropout=0.1),
+    )
+
+    def encode(texts: Sequence[str]) -> Any:
+        marked = tokenizer(
+            [without_markup(text) for text in texts],
+            padding=True,
+            truncation=True,
+            max_length=MAX_PIECES,
+            return_tensors="pt",
+        )
+        hidden = model(**marked).last_hidden_state
+        mask = marked["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+        return torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)
+
+    def refreshed() -> Any:
+        model.eval()
+        vectors = torch.empty(len(searched.texts), model.config.hidden_size)
+        order = sorted(range(len(searched.texts)), key=lambda i: len(searched.texts[i]))
+        with torch.no_grad():
+            for start in range(0, len(order), BATCH):
+                part = order[start : start + BATCH]
+                vectors[part] = encode([searched.texts[i] for i in part])
+        model.train()
+        return vectors
+
+    items = [(n, asked) for n, card in enumerate(cards) for asked in card.asked]
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.01)
+    steps = epochs * (len(items) // BATCH)
+    rate = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, LEARNING_RATE, total_steps=steps + 1, pct_start=0.1
+    )
+    loss_of = _loss(passages, cards, searched)
+    done = 0
+    for _ in range(epochs):
+        batches = list(_batches(items, draw))
+        for n, batch in enumerate(batches):
+            if n % max(len(batches) // 2, 1) == 0:
+                vectors = refreshed()
+            asked = [
+                misspelled(text, draw) if draw.random() < _MISSPELLED else text for _, text in batch
+            ]
+            cosines = encode(asked) @ vectors.T
+            loss = loss_of(cosines, [card for card, _ in batch], draw.random() < 0.5)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
+            optimizer.step()
+            rate.step()
+            optimizer.zero_grad()
+            done += 1
+            progress(f"training the encoder, loss {float(loss):.2f}", min(done / steps, 1.0))
+    # Half precision: the merged vectors differ by less than the export's tolerance.
+    model.half().save_pretrained(to)
+
+
+def misspelled(text: str, draw: random.Random) -> str:
+    """The text with a slip of the fingers about every 18 letters."""
+    letters = list(text)
+    for _ in range(max(1, len(letters) // 18)):
+        at = draw.randrange(max(len(letters) - 1, 1))
+        slip = draw.random()
+        if slip < 0.4 and at + 1 < len(letters):
+            letters[at], letters[at + 1] = letters[at + 1], letters[at]
+        elif slip < 0.7 and len(letters) > 6:
+            letters.pop(at)
+        else:
+            letters.insert(at, draw.choice("etaoinsrhl"))
+    return "".join(letters)
+
+
+def _searched(passages: Sequence[Passage], cards: Sequence[GoldQuestion]) -> _Texts:
+    card_of = {(card.section, asked): n for n, card in enumerate(cards) for asked in card.asked}
+    texts: list[str] = []
+    passage, card, sentence = [], [], []
+    for n, p in enumerate(passages):
+        own = [f"{p.section}\n{p.text}", p.section, *p.sentences]
+        texts += [*own, *p.questions]
+        passage += [n] * (len(own) + len(p.questions))
+        card += [-1] * len(own) + [card_of[p.passage_id, asked] for asked in p.questions]
+        sentence += [False, False] + [True] * len(p.sentences) + [False] * len(p.questions)
+    return _Texts(texts, np.array(passage), np.array(card), np.array(sentence))
+
+
+def _loss(
+    passages: Sequence[Passage], cards: Sequence[GoldQuestion], searched: _Texts
+) -> Callable[[Any, Sequence[int], bool], Any]:
+    """The loss of cosines (batch, texts) for the queries of some cards."""
+    import torch
+
+    place = {p.passage_id: n for n, p in enumerate(passages)}
+    owner = torch.tensor(searched.passage)
+    card_of = torch.tensor(searched.card)
+    right = torch.zeros(len(cards), len(passages), dtype=torch.bool)
+    stating: list[tuple[list[int], list[int]]] = []
+    for n, card in enumerate(cards):
+        right[n, [place[id] for id in card.relevant]] = True
+        own = (searched.passage == place[card.section or ""]) & searched.sentence
+        inside = np.flatnonzero(own).tolist()
+        stating.append(
+            (inside, [k for k, i in enumerate(inside)
+                      if any(states(searched.texts[i], fact) for fact in card.facts)])
+        )  # fmt: skip
+
+    def loss(cosines: Any, batch: Sequence[int], without_bank: bool) -> Any:
+        ids = torch.tensor(batch)
+        hidden = card_of[None, :] == ids[:, None]
+        if without_bank:
+            hidden = hidden | (card_of >= 0)[None, :]
+        cosines = cosines.masked_fill(hidden, _HIDDEN)
+        best = torch.full((len(batch), len(passages)), _HIDDEN)
+        best = best.scatter_reduce(1, owner.expand(len(batch), -1), cosines, "amax")
+        won = (best / _TEMPERATURE).log_softmax(1).masked_fill(~right[ids], -1e9).logsumexp(1)
+        inner = []
+        for row, n in enumerate(batch):
+            inside, good = stating[n]
+            if 0 < len(good) < len(inside):
+                scores = cosines[row, inside] / _TEMPERATURE
+                inner.append(scores.logsumexp(0) - scores[good].logsumexp(0))
+        total = -won.mean()
+        return total + _SENTENCE_WEIGHT * torch.stack(inner).mean() if inner else total
+
+    return loss
+
+
+def _batches(
+    items: Sequence[tuple[int, str]], draw: random.Random
+) -> Iterator[list[tuple[int, str]]]:
+    """An epoch: like lengths share a batch, in random order; a last part of a batch waits."""
+    order = draw.sample(items, len(items))
+    size = 8 * BATCH
+    found = []
+    for start in range(0, len(order), size):
+        window = sorted(order[start : start + size], key=lambda item: len(item[1]))
+        found += [window[i : i + BATCH] for i in range(0, len(window), BATCH)]
+    found = [batch for batch in found if len(batch) == BATCH]
+    draw.shuffle(found)
+    yield from found

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from corpus import load_gold
+from index.cards import THRESHOLD, nearest_card
+from index.retriever import Retriever
+
+
+@pytest.mark.parametrize("id", ["6-train-03", "1-train-02", "12-train-05"])
+def test_a_question_of_the_bank_finds_its_own_answer(retriever: Retriever, id: str) -> None:
+    known = next(q for q in load_gold("train") if q.id == id)
+    card = nearest_card(retriever, retriever.search(known.question, 3))
+    assert card is not None and card.answer == known.answer
+    assert card.passage.passage_id == known.section
+
+
+def test_a_question_that_no_card_comes_near_has_none(retriever: Retriever) -> None:
+    assert nearest_card(retriever, retriever.search("tell me about bananas", 3)) is None
+
+
+def test_cards_of_dev_belong_to_a_right_section(retriever: Retriever) -> None:
+    found = [
+        (question, card)
+        for question in load_gold("dev")
+        if not question.history
+        and (card := nearest_card(retriever, retriever.search(question.question, 3)))
+    ]
+    assert len(found) >= 10
+    assert all(card.cosine >= THRESHOLD for _, card in found)
+    right = [card.passage.passage_id in question.relevant for question, card in found]
+    assert sum(right) >= 0.97 * len(right)

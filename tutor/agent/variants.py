@@ -1,0 +1,34 @@
+"""The adapters at hand by name: the one that is shipped, and the user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tutor.engine.adapters import shipped_adapter
+from tutor.engine.engine import Engine
+from tutor.engine.errors import AdapterError
+from tutor.home import Home
+
+NONE = "none"
+"""The base model alone."""
+
+
+def adapters(home: Home) -> dict[str, Path]:
+    """Every adapter by its name, the shipped one first; the user's own of a name counts."""
+    shipped = shipped_adapter()
+    own = sorted(home.adapters.glob("*.gguf"))
+    return {path.stem: path for path in ([shipped] if shipped else []) + own}
+
+
+def use_variant(engine: Engine, home: Home, name: str, scale: float = 1.0) -> None:
+    """Swaps in the adapter of a name or path, or none. Raises AdapterError."""
+    if name == NONE:
+        engine.use_adapter(None)
+        return
+    known = adapters(home)
+    path = known.get(name) or Path(name).expanduser()
+    if name not in known and not path.is_file():
+        raise AdapterError(
+            f"there is no adapter {name!r}: choose one of {', '.join([*known, NONE])}, or a file"
+        )
+    engine.use_adapter(path, scale)

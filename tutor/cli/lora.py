@@ -1,0 +1,158 @@
+"""`tutor lora`: the training examples, the training, the export, and what an adapter is worth."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tutor.cli.output import print_json, progress_bars
+from tutor.home import Home
+from tutor.settings import from_environment, load
+from tutor.text import plain
+
+if TYPE_CHECKING:
+    from tutor.lora.train import Recipe
+
+
+def run_data(arguments: argparse.Namespace) -> int:
+    """Shows the examples that an adapter is trained on, and counts them by kind."""
+    from index.passages import course_passages
+    from index.retriever import Retriever
+    from tutor.lora.dataset import examples
+
+    with progress_bars() as report:
+        retriever = Retriever.open(Home.locate().create().cache, course_passages())
+        found = examples(retriever, progress=lambda done: report("examples", done))
+    counts = Counter(example.kind for example in found)
+    shown = found[: arguments.inspect]
+    if arguments.json:
+        print_json(
+            {
+                "count": len(found),
+                "kinds": dict(counts.most_common()),
+                "examples": [
+                    {"kind": e.kind, "notes": e.notes, "question": e.question, "answer": e.answer}
+                    for e in shown
+                ],
+            }
+        )
+        return 0
+    for example in shown:
+        print(f"({example.kind})")
+        for earlier in example.history:
+            print(f"  before: {plain(earlier.question)}")
+        for note in example.notes:
+            print(f"  note:   {plain(note)}")
+        print(f"  asked:  {plain(example.question)}\n  answer: {plain(example.answer)}\n")
+    print(f"{len(found):,} examples: {', '.join(f'{k} {n}' for k, n in counts.most_common())}")
+    return 0
+
+
+def run_train(arguments: argparse.Namespace) -> int:
+    """Trains an adapter and exports it; a killed training goes on where it was."""
+    from index.passages import course_passages
+    from index.retriever import Retriever
+    from tutor.agent.tutor import model_path
+    from tutor.engine.engine import Engine
+    from tutor.lora.dataset import encoded, examples
+    from tutor.lora.export import export
+    from tutor.lora.train import train
+
+    home = Home.locate().create()
+    settings = from_environment(load(home.settings_file))
+    folder = home.cache / "lora" / arguments.name
+    to = home.adapters / f"{arguments.name}.gguf"
+    with progress_bars() as report:
+        gguf = model_path(home, settings, report)
+        retriever = Retriever.open(home.cache, course_passages())
+        found = examples(retriever, progress=lambda done: report("examples", done))
+        if arguments.examples:
+            found = found[: arguments.examples]
+        with Engine(gguf, n_ctx=settings.n_ctx) as engine:
+            data = [encoded(example, engine) for example in found]
+        steps = train(gguf, home.cache, data, folder, _recipe(arguments), report)
+        export(folder, gguf, to, arguments.name)
+    result = {
+        "name": arguments.name,
+        "path": str(to),
+        "examples": len(data),
+        "tokens": sum(map(len, data)),
+        "steps": len(steps),
+        "first_loss": steps[0].loss,
+        "last_loss": sum(step.loss for step in steps[-20:]) / len(steps[-20:]),
+        "losses": [step.loss for step in steps],
+    }
+    if arguments.json:
+        print_json(result)
+    else:
+        _draw([step.loss for step in steps])
+        print(
+            f"{result['examples']:,} examples, {result['tokens']:,} tokens, {result['steps']} steps: "
+            f"loss {result['first_loss']:.2f} -> {result['last_loss']:.2f} nats a token\n{to}"
+        )
+    return 0
+
+
+def run_export(arguments: argparse.Namespace) -> int:
+    """Writes a LoRA in PEFT's format as a GGUF adapter for the model in use."""
+    from tutor.agent.tutor import model_path
+    from tutor.lora.export import export
+
+    home = Home.locate().create()
+    settings = from_environment(load(home.settings_file))
+    name = arguments.name or Path(arguments.folder).name
+    to = home.adapters / f"{name}.gguf"
+    with progress_bars() as report:
+        export(Path(arguments.folder), model_path(home, settings, report), to, name)
+    if arguments.json:
+        print_json({"name": name, "path": str(to)})
+    else:
+        print(to)
+    return 0
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    """The adapters at hand, the shipped one first."""
+    from tutor.agent.variants import adapters
+
+    found = adapters(Home.locate())
+    if arguments.json:
+        print_json({"adapters": [{"name": n, "path": str(p)} for n, p in found.items()]})
+        return 0
+    for name, path in found.items():
+        print(f"{name:<16} {path.stat().st_size / 1e6:5.1f} MB  {path}")
+    if not found:
+        print("no adapter at hand: train one with `tutor lora train`")
+    return 0
+
+
+def _recipe(arguments: argparse.Namespace) -> Recipe:
+    from pydantic import ValidationError
+
+    from tutor.cli.main import UseError
+    from tutor.lora.train import Recipe
+
+    given = {
+        name: value
+        for name in Recipe.model_fields
+        if (value := getattr(arguments, name)) is not None
+    }
+    try:
+        return Recipe.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UseError(f"--{first['loc'][0]}: {first['msg'].lower()}".replace("_", "-")) from error
+
+
+def _draw(losses: list[float]) -> None:
+    from rich.console import Console
+
+    from tutor.demos.figures import Line, Plot
+    from tutor.drawing import draw
+
+    console = Console()
+    line = Line("loss", tuple(map(float, range(1, len(losses) + 1))), tuple(losses))
+    figure = Plot("Loss of the answers, nats a token", (line,), "step", "loss")
+    console.print(draw(figure, console.width, colour=console.is_terminal))
