@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from corpus import load_gold
+from index.passages import split_sentences
 from tutor.agent.compose import compose
 from tutor.agent.ground import ground
 from tutor.agent.question import QuestionError
@@ -83,6 +84,8 @@ def test_a_known_question_in_other_words_is_answered_by_its_card(tutor: Tutor) -
     found = answer(tutor, card.wordings[1].upper())
     assert found.answer_source == "card"
     assert card.answer and found.text.startswith(card.answer)
+    for sentence in split_sentences(card.answer):
+        assert found.text.count(sentence) == 1
     assert found.sources[0].passage_id == card.section
 
 

@@ -259,10 +259,12 @@ class Tutor:
         said = [f"{quote.text} [{quote.source}]" for quote in quotes]
         notes = [without_markup(quote.text) for quote in quotes]
         if card := nearest_card(self.retriever, found, context):
-            said = [f"{card.answer} [1]", *(s for s in said if s != f"{card.answer} [1]")]
-            notes = [without_markup(card.answer), *notes]
+            # What the card says already is not said again.
+            new = [n for n, note in enumerate(notes) if note not in without_markup(card.answer)]
+            said = [f"{card.answer} [1]", *(said[n] for n in new)]
+            notes = [without_markup(card.answer), *(notes[n] for n in new)]
         return Retrieved(
-            "\n\n".join((said[0], " ".join(said[1:]))) if card else " ".join(said),
+            "\n\n".join((said[0], " ".join(said[1:]))).strip() if card else " ".join(said),
             sources,
             quotes,
             False,

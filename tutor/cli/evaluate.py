@@ -90,6 +90,7 @@ def _answers(
 ) -> list[Judged]:
     from tutor.agent.evaluate import answers
     from tutor.agent.tutor import Tutor
+    from tutor.agent.variants import use_variant
     from tutor.engine.settings import Sampling
 
     tutor: Tutor = Tutor.open(home, from_environment(load(home.settings_file)), report)
@@ -97,6 +98,8 @@ def _answers(
     # Greedy, so that the same questions are judged the same twice.
     sampling = Sampling(greedy=True)
     try:
+        if arguments.adapter:
+            use_variant(tutor.engine, home, arguments.adapter)
         return list(
             answers(
                 tutor,

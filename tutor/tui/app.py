@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual import work
 from textual.app import App, ComposeResult, SystemCommand
@@ -21,7 +21,7 @@ from tutor.engine.settings import Sampling
 from tutor.sessions.export import write_conversation
 from tutor.sessions.store import Store, StoreError
 from tutor.settings import Settings, SettingsError
-from tutor.tui.chat import Chat
+from tutor.tui.chat import Chat, OpenTutor
 from tutor.tui.commands import COMMANDS, find
 from tutor.tui.comparison import CompareScreen
 from tutor.tui.conversation import SourceLink
@@ -38,11 +38,6 @@ from tutor.tui.sessions import Choice, SessionList
 from tutor.tui.status import StatusLine
 from tutor.tui.tuning import Tuning
 from tutor.tui.welcome import Example
-
-if TYPE_CHECKING:
-    from tutor.agent.tutor import Tutor
-
-OpenTutor = Callable[[Callable[[str, float], None]], "Tutor"]
 
 
 class TutorApp(App[None]):

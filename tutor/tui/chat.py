@@ -30,6 +30,9 @@ from tutor.tui.welcome import Example, Welcome
 if TYPE_CHECKING:
     from tutor.agent.tutor import Tutor
 
+OpenTutor = Callable[[Callable[[str, float], None]], "Tutor"]
+"""Loads the tutor, which takes seconds; told a stage and its share from 0 to 1 as it goes on."""
+
 
 class Chat(Vertical):
     """The conversation above, the input below. `tutor` is None until the model is loaded."""
