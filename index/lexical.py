@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
+from functools import cache
 
 import bm25s
 import numpy as np
@@ -18,6 +19,7 @@ _K1, _B = 1.2, 0.5
 _WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
+@cache
 def stem(word: str) -> str:
     """A word without its plural and verb endings: enough to match "samplers" with "sampler"."""
     for ending, least in (("ies", 3), ("ing", 4), ("ed", 4), ("es", 4), ("s", 3)):

@@ -20,7 +20,7 @@ from index.retriever import Retriever
 
 QUESTION = "answer"
 """The intent of everything that is no request."""
-_VERSION = 3
+_VERSION = 4
 _STRENGTH = 80.0
 """The inverse of the L2 penalty. Chosen on dev."""
 _QUESTIONS = 4_000
@@ -59,7 +59,6 @@ class Classifier:
             found = _fit(
                 np.concatenate([retriever.encoder.encode(texts), [v for _, v in questions]]),
                 [*labels, *[QUESTION] * len(questions)],
-                [1.0] * len(texts) + [_QUESTION_WEIGHT] * len(questions),
             )
             for old in file.parent.glob("intents-*.npz"):
                 old.unlink(missing_ok=True)
@@ -78,11 +77,12 @@ def _read(file: Path) -> Classifier | None:
         return None
 
 
-def _fit(vectors: Vectors, labels: Sequence[str], counts: Sequence[float]) -> Classifier:
+def _fit(vectors: Vectors, labels: Sequence[str]) -> Classifier:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=_STRENGTH, max_iter=500)
-    model.fit(vectors, labels, sample_weight=counts)
+    weights = dict.fromkeys(labels, 1.0) | {QUESTION: _QUESTION_WEIGHT}
+    model = LogisticRegression(C=_STRENGTH, max_iter=500, class_weight=weights)
+    model.fit(vectors, labels)
     return Classifier(
         tuple(map(str, model.classes_)),
         model.coef_.astype(np.float32),

@@ -21,7 +21,7 @@ from index.build import cached_vectors
 from index.retriever import Retriever
 from tutor.agent.classifier import QUESTION, Classifier
 
-THRESHOLD = 0.4
+THRESHOLD = 0.3
 """The least probability of an intent; below it a text is a question. Chosen on dev."""
 MARGIN = 0.1
 """A text that is so much nearer to a question of the bank than to any phrase of its intent is a
