@@ -4,7 +4,8 @@ The loss is the search's own: of all passages, each scored by its best vector, t
 win (InfoNCE over the whole course; van den Oord et al., 2018). The vectors searched are refreshed
 twice an epoch and held still between (as in ANCE, Xiong et al., 2020), so that a step costs no more
 than its queries. A card's own wordings are hidden from it, and half of the time the whole bank is:
-the lessons' own text must be found too.
+the lessons' own text must be found too. Questions that no lesson answers shall stay far from
+everything, so that a cosine tells whether a question is answered at all.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ LEARNING_RATE = 1e-3
 _TEMPERATURE = 0.05
 _SENTENCE_WEIGHT = 0.5
 """Of the second loss: inside the right passage, the sentence that states a fact shall win."""
+_SCOPE_WEIGHT = 3.0
+_NEAR, _FAR = 0.65, 0.4
+"""The cosines that a question's passage shall have at least, and an unanswered question at most."""
+_UNANSWERED = 24
+"""Questions without an answer that join each batch."""
 _MISSPELLED = 0.12
 _HIDDEN = -9.0
 
@@ -60,6 +66,7 @@ def adapt(
     torch.manual_seed(seed)
     draw = random.Random(seed)
     cards = [card for card in bank if card.answerable]
+    unanswered = [card.question for card in bank if not card.answerable]
     searched = _searched(passages, cards)
     tokenizer = AutoTokenizer.from_pretrained(str(model_folder()))
     modules = ["query", "key", "value", "dense"]
@@ -110,6 +117,10 @@ def adapt(
             ]
             cosines = encode(asked) @ vectors.T
             loss = loss_of(cosines, [card for card, _ in batch], draw.random() < 0.5)
+            if unanswered:
+                beside = draw.sample(unanswered, min(_UNANSWERED, len(unanswered)))
+                nearest = (encode(beside) @ vectors.T).amax(1)
+                loss = loss + _SCOPE_WEIGHT * (nearest - _FAR).relu().mean()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
@@ -177,6 +188,7 @@ def _loss(
         cosines = cosines.masked_fill(hidden, _HIDDEN)
         best = torch.full((len(batch), len(passages)), _HIDDEN)
         best = best.scatter_reduce(1, owner.expand(len(batch), -1), cosines, "amax")
+        near = best.masked_fill(~right[ids], _HIDDEN).amax(1)
         won = (best / _TEMPERATURE).log_softmax(1).masked_fill(~right[ids], -1e9).logsumexp(1)
         inner = []
         for row, n in enumerate(batch):
@@ -184,7 +196,7 @@ def _loss(
             if 0 < len(good) < len(inside):
                 scores = cosines[row, inside] / _TEMPERATURE
                 inner.append(scores.logsumexp(0) - scores[good].logsumexp(0))
-        total = -won.mean()
+        total = -won.mean() + _SCOPE_WEIGHT * (_NEAR - near).relu().mean()
         return total + _SENTENCE_WEIGHT * torch.stack(inner).mean() if inner else total
 
     return loss

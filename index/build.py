@@ -76,6 +76,14 @@ def indexed_vectors(
     return found
 
 
+def own_vectors(passages: Sequence[Passage], cache: Path, encoder: Encoder) -> list[Vectors]:
+    """The vectors of passages that are made at run time; they are none of the store's business."""
+    texts = [passage.texts for passage in passages]
+    flat = [text for some in texts for text in some]
+    found = cached_vectors(flat, "own", cache, encoder)
+    return np.split(found, np.cumsum([len(some) for some in texts])[:-1])
+
+
 def cached_vectors(texts: Sequence[str], name: str, cache: Path, encoder: Encoder) -> Vectors:
     """The vectors of some fixed texts, (len(texts), 384), encoded anew only where a text changed."""
     snapshot = cache / "index" / f"{name}.npz"

@@ -8,7 +8,7 @@ from index.passages import Passage
 from index.retriever import Found, Retriever
 
 THRESHOLD = 0.78
-"""The least cosine to a known question. On dev every card from here on belongs to a right section
+"""The least cosine to a known question. On dev 25 of 28 cards from here on belong to a right section
 (docs/experiments.md)."""
 
 

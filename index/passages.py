@@ -32,6 +32,13 @@ class Passage:
     """The bank's checked answer to each of the questions; empty where there is no bank."""
     digest: str
 
+    @property
+    def texts(self) -> list[str]:
+        """What gets a vector, in this order: heading and text, heading, sentences, questions."""
+        whole = f"{self.section}\n{self.text}"
+        parts = (whole, self.section, *self.sentences, *self.questions)
+        return [without_markup(part) for part in parts]
+
 
 def split_sentences(text: str) -> list[str]:
     """The sentences of Markdown text in order; list items and table rows stay whole."""
@@ -69,6 +76,11 @@ def without_markup(text: str) -> str:
 def course_passages() -> list[Passage]:
     """The course as it is shipped: its lessons with the question bank."""
     return passages_of(load_lessons(), load_gold("train"))
+
+
+def unanswered() -> list[str]:
+    """The bank's questions that no lesson answers."""
+    return [q.question for q in load_gold("train") if not q.answerable]
 
 
 def passages_of(lessons: Sequence[Lesson], bank: Sequence[GoldQuestion] = ()) -> list[Passage]:

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.build import indexed_vectors
+from index.build import cached_vectors, indexed_vectors, own_vectors
 from index.encoder import Encoder, Vectors, prepared_encoder
 from index.errors import RetrievalError
 from index.lexical import Lexicon, content_words
-from index.passages import Passage
+from index.passages import Passage, unanswered
 from index.settings import Retrieval
 from index.spelling import Spelling
 
@@ -58,6 +58,8 @@ class Found:
     """The best cosine of any passage: the fused one, for a question of few words the higher one."""
     known_words: float
     """The share of the query's content words that occur in the lessons, 0 to 1."""
+    aside: float
+    """The best cosine of any question known to be answered by no lesson; 0 where none is known."""
 
 
 class Retriever:
@@ -69,8 +71,11 @@ class Retriever:
         vectors: Sequence[Vectors],
         encoder: Encoder,
         settings: Retrieval = Retrieval(),  # noqa: B008 (immutable)
+        aside: Vectors | None = None,
     ) -> None:
+        """`aside` are the vectors of questions that no passage answers."""
         self.passages = list(passages)
+        self._aside = aside
         self.encoder = encoder
         self.settings = settings
         self._vectors = np.concatenate(vectors)
@@ -93,15 +98,22 @@ class Retriever:
         passages: Sequence[Passage],
         progress: Callable[[float], None] | None = None,
         settings: Retrieval = Retrieval(),  # noqa: B008 (immutable)
+        own: Sequence[Passage] = (),
     ) -> Retriever:
-        """The retriever over an index that is brought up to date first."""
+        """The retriever over an index that is brought up to date first.
+
+        `own` are passages made at run time, searched like the others and not indexed.
+        """
         encoder = prepared_encoder(cache, progress)
         vectors = indexed_vectors(passages, cache, encoder, progress)
-        return cls(passages, vectors, encoder, settings)
+        if own:
+            vectors = [*vectors, *own_vectors(own, cache, encoder)]
+        beside = cached_vectors(unanswered(), "aside", cache, encoder)
+        return cls([*passages, *own], vectors, encoder, settings, beside)
 
     def with_settings(self, settings: Retrieval) -> Retriever:
         """The same index searched in another way."""
-        return Retriever(self.passages, self._per_passage, self.encoder, settings)
+        return Retriever(self.passages, self._per_passage, self.encoder, settings, self._aside)
 
     def search(self, query: str, k: int = 5, lesson: int | None = None, context: str = "") -> Found:
         """The best `k` passages; `context` is the question before, on which a follow-up may stand.
@@ -116,13 +128,13 @@ class Retriever:
         asked, query = query, self.mended(query)
         closest, dense = self._dense(query)
         bm25 = self._lexicon.scores(query)
-        nearest = 0.0
+        nearest, aside = 0.0, self._nearest_aside(query)
         if context:
             share, joint = settings.context_weight, f"{context} {query}"
             together = self._dense(joint)[1]
             dense = (1 - share) * dense + share * together
             if len(content_words(query)) <= _FEW_WORDS:
-                nearest = float(together.max())
+                nearest, aside = float(together.max()), self._nearest_aside(joint)
             bm25 = (1 - share) * bm25 + share * self._lexicon.scores(joint)
         ranks = {"dense": _ranks(dense), "bm25": _ranks(bm25)}
         if settings.mode == "dense":
@@ -154,7 +166,8 @@ class Retriever:
             for rank, i in enumerate(best, start=1)
         )
         nearest = max(nearest, float(dense.max()))
-        return Found(asked, hits, nearest, self._lexicon.known_share(f"{context} {query}".strip()))
+        known = self._lexicon.known_share(f"{context} {query}".strip())
+        return Found(asked, hits, nearest, known, aside)
 
     def mended(self, query: str) -> str:
         """The query as it is searched: misspelled words replaced by the course's own."""
@@ -168,13 +181,10 @@ class Retriever:
             for n, question in enumerate(passage.questions)
         ]
 
-    def nearest_question(self, text: str) -> tuple[str, float]:
-        """The question of the bank that is nearest to `text`, and its cosine."""
+    def nearest_question(self, text: str) -> float:
+        """The best cosine of any question of the bank that a lesson answers."""
         cosines = self._vectors @ self.encoder.encode_one(self.mended(text))
-        cosines[self._kinds != _QUESTION] = -1.0
-        row = int(cosines.argmax())
-        place = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return _text(self.passages[place], row - int(self._starts[place])), float(cosines[row])
+        return float(cosines[self._kinds == _QUESTION].max())
 
     def sentence_vectors(self, passage: Passage) -> Vectors:
         """The vectors of a passage's sentences, (sentences, 384)."""
@@ -184,6 +194,11 @@ class Retriever:
     def question_vectors(self, passage: Passage) -> Vectors:
         """The vectors of a passage's questions of the bank, (questions, 384)."""
         return self._per_passage[self._place[passage.passage_id]][2 + len(passage.sentences) :]
+
+    def _nearest_aside(self, query: str) -> float:
+        if self._aside is None:
+            return 0.0
+        return float((self._aside @ self.encoder.encode_one(query)).max())
 
     def _dense(self, query: str) -> tuple[Places, Vectors]:
         """For every passage: which of its vectors is closest, and its cosine."""

@@ -1,8 +1,6 @@
 """The vector store: one Chroma collection of sentence vectors, kept beside the passages' digests.
 
-A passage's vectors are its heading with its whole text, its heading, each of its sentences, and
-each question of the bank that it answers.
-The vectors are always our own: Chroma's default embedding function would download a model.
+A passage's vectors are those of its `texts`. The vectors are always our own: Chroma's default embedding function would download a model.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from index.encoder import Encoder, Vectors
-from index.passages import Passage, without_markup
+from index.passages import Passage
 
 COLLECTION = "lesson-sentences"
 SCHEMA = 2
@@ -57,10 +55,8 @@ class VectorStore:
         """Embeds and stores passages that are not there yet."""
         texts, ids, rows = [], [], []
         for passage in passages:
-            whole = f"{passage.section}\n{passage.text}"
-            parts = [whole, passage.section, *passage.sentences, *passage.questions]
-            for place, text in enumerate(parts):
-                texts.append(without_markup(text))
+            for place, text in enumerate(passage.texts):
+                texts.append(text)
                 ids.append(f"{passage.passage_id}#{place}")
                 rows.append(
                     {

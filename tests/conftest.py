@@ -17,6 +17,7 @@ from tutor.agent.tutor import Tutor
 from tutor.engine.engine import Engine
 from tutor.engine.gguf import read_model_info
 from tutor.engine.prepare import prepared_model
+from tutor.home import Home
 from tutor.sessions.store import Store
 
 
@@ -43,7 +44,7 @@ def engine(model_path: Path) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def retriever(cache: Path, model_path: Path) -> Retriever:
     own = own_passages(read_model_info(model_path))
-    return Retriever.open(cache, [*course_passages(), *own])
+    return Retriever.open(cache, course_passages(), own=own)
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +53,11 @@ def encoder(retriever: Retriever) -> Encoder:
 
 
 @pytest.fixture(scope="session")
-def tutor(engine: Engine, retriever: Retriever, cache: Path) -> Tutor:
-    return Tutor(load_lessons(), retriever, engine, cache)
+def tutor(
+    engine: Engine, retriever: Retriever, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Tutor:
+    home = tmp_path_factory.mktemp("tutor")
+    return Tutor(load_lessons(), retriever, engine, Home(cache, home / "data", home / "config"))
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tutor.settings import Settings, SettingsError, from_environment, load, save, set_value
+from tutor.settings import Settings, SettingsError, from_environment, load, names, save, set_value
 
 
 def test_a_saved_setting_is_loaded_again(tmp_path: Path) -> None:
@@ -35,3 +37,16 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text("{")
     with pytest.raises(SettingsError, match=r"s\.json"):
         load(tmp_path / "s.json")
+
+
+@given(
+    st.sampled_from(names()),
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20)),
+)
+def test_whatever_a_setting_is_given_is_taken_and_kept_or_refused(name: str, value: object) -> None:
+    try:
+        taken = set_value(Settings(), name, value)
+    except SettingsError as error:
+        assert name in str(error)
+        return
+    assert Settings.model_validate_json(taken.model_dump_json()) == taken

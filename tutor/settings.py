@@ -27,6 +27,11 @@ class Settings(BaseModel):
     n_ctx: int = Field(4096, ge=512, le=131072, description="Context window in tokens.")
     threads: int = Field(0, ge=0, le=512, description="Threads of the engine; 0 is all cores.")
     model: str = Field("", description="A GGUF chat model's path; empty is the embedded model.")
+    adapter: str = Field(
+        "",
+        description="The LoRA adapter that speaks: a name, a file, none; empty is the shipped one.",
+    )
+    adapter_scale: float = Field(1.0, ge=0, le=1, description="How strongly the adapter acts.")
     theme: str = Field("textual-dark", description="Colours of the app.")
 
 

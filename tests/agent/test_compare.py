@@ -4,6 +4,7 @@ import pytest
 
 from tutor.agent.compare import Column, Compared, CompareError, column_of, compare, difference
 from tutor.agent.tutor import Tutor
+from tutor.agent.variants import NONE
 from tutor.engine.settings import Sampling
 from tutor.settings import Settings
 
@@ -52,3 +53,16 @@ def test_a_column_is_written_as_names_and_values() -> None:
 def test_a_column_that_cannot_be_made_is_refused(text: str) -> None:
     with pytest.raises(CompareError):
         column_of(Settings(), text)
+
+
+def test_columns_of_different_adapters_speak_one_after_another(tutor: Tutor) -> None:
+    tuned, base = Column(GREEDY), Column(GREEDY, adapter=NONE)
+    with tutor.engine.adapter_kept():
+        tutor.use(NONE)
+        found = compared(tutor, tuned, base)
+        assert tutor.engine.adapter is None
+    spoke = [r.stats.adapter for r in found.results if r.stats]
+    assert spoke[0] is not None and spoke[0].name == "tutor" and spoke[1] is None
+    assert "no adapter" in difference(tuned, base)
+    if found.partings[1]:
+        assert "other weights" in found.partings[1].reason

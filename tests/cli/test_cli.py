@@ -6,25 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Run
 from tutor.cli import main
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, cache: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh home whose cache is the session's."""
-    (tmp_path / "cache").symlink_to(cache)
-    monkeypatch.setenv("TUTOR_HOME", str(tmp_path))
-    return tmp_path
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict]:  # type: ignore[type-arg]
-    assert main(arguments) == 0
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-
-
-def test_ask_cites_lesson_six_first(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ask_cites_lesson_six_first(run: Run) -> None:
     question = "Why does a high temperature make answers stranger?"
-    (found,) = run(capsys, "ask", "--json", question, "--max-tokens", "8", "--greedy")
+    (found,) = run("ask", "--json", question, "--max-tokens", "8", "--greedy")
     assert found["sources"][0]["lesson"] == 6
     assert found["settings"]["greedy"] and found["usage"]["completion_tokens"] <= 8
     assert {"id", "answer_source", "model_text", "refused", "intent", "demo", "grounding"} <= set(
@@ -49,38 +37,36 @@ def test_ask_batch_answers_conversations_line_by_line(
     assert "minibatch" in out[0]["answer"] and "error" in out[1]
 
 
-def test_search_ranks_passages(capsys: pytest.CaptureFixture[str]) -> None:
-    (found,) = run(capsys, "search", "kv cache", "--k", "2", "--json")
+def test_search_ranks_passages(run: Run) -> None:
+    (found,) = run("search", "kv cache", "--k", "2", "--json")
     assert [r["rank"] for r in found["results"]] == [1, 2]
     assert found["results"][0]["passage_id"] == "5/what-is-the-kv-cache"
 
 
-def test_lessons_lists_thirteen_and_shows_one(capsys: pytest.CaptureFixture[str]) -> None:
-    (listed,) = run(capsys, "lessons", "--json")
+def test_lessons_lists_thirteen_and_shows_one(run: Run) -> None:
+    (listed,) = run("lessons", "--json")
     assert len(listed) == 13
-    (six,) = run(capsys, "lessons", "6", "--json")
+    (six,) = run("lessons", "6", "--json")
     assert six["number"] == 6 and six["sections"][0]["text"]
 
 
-def test_tokens_of_standard_input(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tokens_of_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"42")))
-    (found,) = run(capsys, "tokens", "-", "--json")
+    (found,) = run("tokens", "-", "--json")
     assert found["count"] == 2 and [t["text"] for t in found["tokens"]] == ["4", "2"]
 
 
-def test_config_set_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    run(capsys, "config", "set", "temperature", "0.5", "--json")
-    (shown,) = run(capsys, "config", "show", "--json")
+def test_config_set_is_kept(run: Run) -> None:
+    run("config", "set", "temperature", "0.5", "--json")
+    (shown,) = run("config", "show", "--json")
     assert shown["settings"]["temperature"] == 0.5
 
 
-def test_doctor_index_and_sessions_answer_in_json(capsys: pytest.CaptureFixture[str]) -> None:
-    run(capsys, "index", "build", "--json")
-    assert run(capsys, "index", "status", "--json")[0]["state"] == "ready"
-    assert run(capsys, "doctor", "--json")[0]["ok"]
-    assert run(capsys, "sessions", "list", "--json")[0] == {"sessions": []}
+def test_doctor_index_and_sessions_answer_in_json(run: Run) -> None:
+    run("index", "build", "--json")
+    assert run("index", "status", "--json")[0]["state"] == "ready"
+    assert run("doctor", "--json")[0]["ok"]
+    assert run("sessions", "list", "--json")[0] == {"sessions": []}
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,9 @@ from tutor.demos.loss import BOUND
 from tutor.demos.reference import reference_answer
 from tutor.demos.workbench import Workbench
 from tutor.engine import adapters
-from tutor.engine.adapters import Adapter, shipped_adapter
+from tutor.engine.adapters import shipped_adapter
 from tutor.engine.engine import Engine
+from tutor.engine.events import Adapter
 from tutor.engine.settings import Sampling
 from tutor.engine.weights import torch_model
 
@@ -39,7 +40,8 @@ OWN_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Fa
 
 
 def show(bench: Workbench, run: Run | None = None, **values: Any) -> Shown:
-    return DEMO.run(bench, DEMO.parse({"text": QUESTION, "tokens": 8} | values), run or Run())
+    inputs = DEMO.parse({"text": QUESTION, "tokens": 8} | values)
+    return DEMO.run_alone(bench, inputs, run or Run())
 
 
 def write(path: Path, arch: str = "llama", strength: float = 0.04) -> Path:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import random
 import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tutor.engine.engine import Engine
 from tutor.engine.errors import EngineError, ModelFileError
@@ -69,6 +72,20 @@ def test_cancelling_in_mid_answer_keeps_what_was_said(engine: Engine) -> None:
     assert 5 <= generation.stats.completion_tokens < 1500
 
 
+def test_after_200_cancels_at_random_moments_the_answer_is_a_fresh_engines(
+    engine: Engine, model_path: Path
+) -> None:
+    draw = random.Random(0)
+    for n in range(200):
+        words = draw.choices(("tree", "list", "token", "loss", "layer"), k=draw.randint(1, 60))
+        generation = engine.generate(prompt(engine, " ".join(words)), lambda: ENDLESS)
+        threading.Timer(draw.uniform(0, 0.06), generation.cancel).start()
+        list(generation)
+        assert generation.stats.stop_reason == "cancelled", n
+    with Engine(model_path, n_ctx=2048) as fresh:
+        assert said(engine, "What is a tree?", GREEDY) == said(fresh, "What is a tree?", GREEDY)
+
+
 def test_a_setting_turned_in_mid_answer_acts_on_the_next_token(engine: Engine) -> None:
     current = [ENDLESS]
     count = 0
@@ -123,3 +140,11 @@ def test_a_model_without_a_chat_template_is_refused(tmp_path: Path, model_path: 
     (tmp_path / "base.gguf").write_bytes(data)
     with pytest.raises(ModelFileError, match="chat template"):
         Engine(tmp_path / "base.gguf")
+
+
+# Some control characters have no token in this vocabulary.
+@given(text=st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=300))
+@settings(max_examples=100, deadline=None)
+def test_the_bytes_of_the_tokens_are_the_bytes_of_the_text(engine: Engine, text: str) -> None:
+    data = b"".join(engine.token_bytes(id) for id in engine.tokenize(text))
+    assert data == text.encode("utf-8", "replace")

@@ -63,9 +63,9 @@ def test_a_cancelled_comparison_ends(engine: Engine) -> None:
     assert n < 800
 
 
-def test_one_column_is_no_comparison(engine: Engine) -> None:
-    with pytest.raises(EngineError, match="2 to 4"):
-        engine.compare([([1], GREEDY)])
+def test_more_columns_than_sequences_are_refused(engine: Engine) -> None:
+    with pytest.raises(EngineError, match="1 to 4"):
+        engine.compare([([1], GREEDY)] * 5)
 
 
 def test_the_shared_prefix_leaves_every_prompt_its_last_token() -> None:

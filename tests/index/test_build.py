@@ -9,7 +9,7 @@ import pytest
 
 from corpus import load_lessons
 from index.build import build, status
-from index.passages import Passage, passages_of
+from index.passages import Passage, passage_from, passages_of
 from index.retriever import Retriever
 
 
@@ -78,6 +78,16 @@ def test_two_processes_may_build_at_once(home: Path, passages: list[Passage]) ->
     )
     both = [subprocess.Popen([sys.executable, "-c", script, str(home)]) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
+    assert status(home, passages).state == "ready"
+
+
+def test_passages_made_at_run_time_leave_the_index_as_it_is(
+    home: Path, passages: list[Passage]
+) -> None:
+    build(passages, home)
+    own = passage_from(0, "Itself", "How many layers do you have?", "I have 30 layers.")
+    retriever = Retriever.open(home, passages, own=[own])
+    assert retriever.search("how many layers do you have", 1).hits[0].passage == own
     assert status(home, passages).state == "ready"
 
 

@@ -62,3 +62,8 @@ def test_an_example_ends_with_the_token_that_ends_an_answer(engine: Engine) -> N
     assert engine.token_bytes(engine.end_id) == b"<|im_end|>"
     prompt = b"".join(map(engine.token_bytes, data.prompt)).decode()
     assert "A note." in prompt and prompt.endswith("<|im_start|>assistant\n")
+
+
+def test_a_lone_zero_before_a_comma_stays_as_it_is() -> None:
+    example = Example("what", "which row?", ("It is 0, or row 0, 1 or 2.",), "Row 0, the first.")
+    assert with_other_numbers(example, random.Random(1)) is None

@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,61 @@ def test_read_sections_are_remembered_once(store: Store) -> None:
     store.mark_read("6/softmax")
     store.mark_read("6/softmax")
     assert store.read_sections() == {"6/softmax"}
+
+
+def test_two_apps_may_write_to_one_store_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    stores = [Store(path), Store(path)]
+    conversation = stores[0].begin()
+
+    def write(store: Store, name: str) -> None:
+        for n in range(100):
+            store.add(conversation, "user", f"{name} {n}")
+
+    threads = [
+        threading.Thread(target=write, args=(store, name))
+        for store, name in zip(stores, "ab", strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    texts = [message.text for message in stores[0].messages(conversation)]
+    assert sorted(texts) == sorted(f"{name} {n}" for name in "ab" for n in range(100))
+    for store in stores:
+        store.close()
+
+
+def test_a_full_disk_is_told_and_what_was_stored_stays(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    script = f"""
+import resource
+from pathlib import Path
+from tutor.sessions.store import Store, StoreError
+store = Store(Path({str(path)!r}))
+conversation = store.begin()
+store.add(conversation, "user", "kept")
+# No file may grow any more, as on a full disk.
+resource.setrlimit(resource.RLIMIT_FSIZE, (64_000, 64_000))
+try:
+    for _ in range(100):
+        store.add(conversation, "user", "x" * 100_000)
+except StoreError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0 and str(path) in done.stdout, done.stderr
+    store = Store(path)
+    assert store.notice == ""
+    assert store.messages(1)[0].text == "kept"
+    store.close()
+
+
+def test_a_clock_that_was_set_back_harms_no_order(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = store.begin()
+    store.add(conversation, "user", "first")
+    monkeypatch.setattr("time.time", lambda: 1.0)
+    store.add(conversation, "assistant", "second")
+    assert [m.text for m in store.messages(conversation)] == ["first", "second"]

@@ -20,7 +20,9 @@ from tutor.tui.welcome import Example, Welcome
 
 @pytest.fixture
 def app(store: Store, tutor: Tutor) -> TutorApp:
-    return TutorApp(store, lambda progress: tutor, set_value(Settings(), "max_tokens", 24))
+    return TutorApp(
+        store, lambda settings, progress: tutor, set_value(Settings(), "max_tokens", 24)
+    )
 
 
 def talk_on(app: TutorApp) -> None:
@@ -97,7 +99,7 @@ async def test_the_conversation_is_there_again_after_a_restart(
     async with app.run_test(size=(120, 40)) as pilot:
         first = await ask(pilot, QUESTION)
         evidence = first.evidence
-    again = TutorApp(store, lambda progress: tutor, Settings())
+    again = TutorApp(store, lambda settings, progress: tutor, Settings())
     async with again.run_test(size=(120, 40)) as pilot:
         await wait_until(pilot, lambda: bool(again.query(SourceLink)))
         assert again.query(Turn).last().evidence == evidence

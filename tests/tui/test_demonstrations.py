@@ -31,7 +31,7 @@ SIZES = [(80, 24), (200, 50)]
 
 @pytest.fixture
 def app(store: Store, tutor: Tutor) -> TutorApp:
-    return TutorApp(store, lambda progress: tutor, set_value(Settings(), "max_tokens", 8))
+    return TutorApp(store, lambda settings, progress: tutor, set_value(Settings(), "max_tokens", 8))
 
 
 def outcome(tutor: Tutor, name: str, **values: object) -> Shown:

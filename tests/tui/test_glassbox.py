@@ -21,7 +21,9 @@ from tutor.tui.strip import TokenStrip
 
 @pytest.fixture
 def app(store: Store, tutor: Tutor) -> TutorApp:
-    return TutorApp(store, lambda progress: tutor, set_value(Settings(), "max_tokens", 24))
+    return TutorApp(
+        store, lambda settings, progress: tutor, set_value(Settings(), "max_tokens", 24)
+    )
 
 
 def shown(app: TutorApp, selector: str) -> str:
@@ -89,10 +91,12 @@ async def test_step_mode_says_one_token_more(app: TutorApp) -> None:
 
 
 async def test_yesterdays_answer_can_still_be_opened(store: Store, tutor: Tutor) -> None:
-    first = TutorApp(store, lambda progress: tutor, set_value(Settings(), "max_tokens", 8))
+    first = TutorApp(
+        store, lambda settings, progress: tutor, set_value(Settings(), "max_tokens", 8)
+    )
     async with first.run_test(size=(120, 40)) as pilot:
         said = len((await ask(pilot, QUESTION)).events)
-    again = TutorApp(store, lambda progress: tutor, Settings())
+    again = TutorApp(store, lambda settings, progress: tutor, Settings())
     async with again.run_test(size=(120, 40)) as pilot:
         await wait_until(pilot, lambda: again.chat.tutor is not None)
         await pilot.press("f4")

@@ -86,12 +86,13 @@ def branched_record(
 ) -> dict[str, Any]:
     """The stored turn with the branch's words, figures and settings instead of the old ones."""
     text = "".join(event.text for event in events).strip()
-    sentences = ground(text, _passages(tutor, record), tutor.retriever.encoder) if text else ()
+    shown = record["answer"] if record["answer_source"] != "model" else ""
+    sentences = ground(text, shown, _passages(tutor, record), tutor.retriever.encoder)
     supported = sum(s.supported for s in sentences) / len(sentences) if sentences else None
     usage = Usage(stats.prompt_tokens, stats.cached_tokens, len(events))
     timings = Timings(0.0, stats.first_token_ms, stats.tokens_per_second, 0.0)
     return record | {
-        "answer": record["answer"] if record["answer_source"] != "model" else text,
+        "answer": shown or text,
         "model_text": text,
         "grounding": {"supported": supported, "sentences": [asdict(s) for s in sentences]},
         "settings": sampling.model_dump(),

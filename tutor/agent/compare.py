@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from index.evidence import evidence
+from index.material import gathered
 from tutor.agent.compose import compose
 from tutor.agent.ground import ground
 from tutor.agent.question import checked
 from tutor.agent.turn import Exchange, Sentence
 from tutor.agent.tutor import PASSAGES, Tutor
+from tutor.agent.variants import NONE, SHIPPED
+from tutor.engine.errors import EngineError
 from tutor.engine.events import ColumnEvent, GenerationStats, TokenEvent
 from tutor.engine.settings import Sampling, changes
 from tutor.settings import Settings, SettingsError, set_value
+
+MOST_COLUMNS = 4
+_TURNED = (*Sampling.model_fields, "adapter", "adapter_scale")
 
 
 class CompareError(Exception):
@@ -27,6 +32,13 @@ class Column:
 
     sampling: Sampling
     rag: bool = True
+    adapter: str = SHIPPED
+    adapter_scale: float = 1.0
+
+    @property
+    def variant(self) -> tuple[str, float]:
+        """Who speaks; columns of one variant are decoded together."""
+        return self.adapter, self.adapter_scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,8 @@ class Compared:
 
 
 def column_of(settings: Settings, text: str) -> Column:
-    """A column from `name=value, name=value`; `rag=off` leaves the lessons out.
+    """A column from `name=value, name=value`; `rag=off` leaves the lessons out, `adapter=none` the
+    adapter.
 
     Raises CompareError.
     """
@@ -77,17 +90,16 @@ def column_of(settings: Settings, text: str) -> Column:
             if value not in ("on", "off"):
                 raise CompareError("rag is on or off")
             rag = value == "on"
-        elif name.replace("-", "_") not in Sampling.model_fields:
+        elif name.replace("-", "_") not in _TURNED:
             raise CompareError(
-                f"{name} cannot differ between columns: choose rag or one of "
-                f"{', '.join(Sampling.model_fields)}"
+                f"{name} cannot differ between columns: choose one of rag, {', '.join(_TURNED)}"
             )
         else:
             try:
                 settings = set_value(settings, name, value)
             except SettingsError as error:
                 raise CompareError(str(error)) from error
-    return Column(settings.sampling, rag)
+    return Column(settings.sampling, rag, settings.adapter, settings.adapter_scale)
 
 
 def difference(base: Column, other: Column) -> str:
@@ -95,6 +107,12 @@ def difference(base: Column, other: Column) -> str:
     told = [f"{name} {new}" for name, (_, new) in changes(base.sampling, other.sampling).items()]
     if base.rag != other.rag:
         told.append("with passages" if other.rag else "without passages")
+    if base.variant != other.variant:
+        told.append(
+            f"adapter {other.adapter or 'as shipped'} x{other.adapter_scale:g}"
+            if other.adapter != NONE
+            else "no adapter"
+        )
     return ", ".join(told) or "the settings as they are"
 
 
@@ -109,15 +127,16 @@ def compare(
 ) -> Iterator[ColumnEvent | Compared]:
     """Streams the tokens of all columns, then one Compared.
 
-    Raises QuestionError for a bad question, EngineError for fewer than two or more than four
-    columns.
+    Columns of different adapters share no cache and speak one after another. Raises QuestionError
+    for a bad question, AdapterError, and EngineError for fewer than two or more than four columns.
     """
+    if not 2 <= len(columns) <= MOST_COLUMNS:
+        raise EngineError(f"compare 2 to {MOST_COLUMNS} answers, not {len(columns)}")
     question = checked(question)
     context = history[-1].topic if history else ""
     found = tutor.retriever.search(question, PASSAGES, lesson, context)
     passages = [hit.passage for hit in found.hits]
-    picked = evidence(tutor.retriever, question, found.hits, context=context)
-    notes = [e.sentence for e in picked]
+    notes = gathered(tutor.retriever, found, context).notes
     asked = []
     for column in columns:
         prompt = compose(
@@ -128,19 +147,25 @@ def compare(
             column.sampling.max_tokens,
         )
         asked.append((prompt.tokens, column.sampling))
-    comparison = tutor.engine.compare(asked, cancel, top)
     said: list[list[TokenEvent]] = [[] for _ in columns]
-    for event in comparison:
-        said[event.column].append(event.event)
-        yield event
-    stats = comparison.stats
+    stats: list[GenerationStats | None] = [None] * len(columns)
+    cancel = cancel or threading.Event()
+    with tutor.engine.adapter_kept():
+        for variant in dict.fromkeys(column.variant for column in columns):
+            tutor.use(*variant)
+            places = [n for n, column in enumerate(columns) if column.variant == variant]
+            comparison = tutor.engine.compare([asked[n] for n in places], cancel, top)
+            for event in comparison:
+                place = places[event.column]
+                said[place].append(event.event)
+                yield replace(event, column=place)
+            for place, figures in zip(places, comparison.stats, strict=False):
+                stats[place] = figures
     results = []
     for n, column in enumerate(columns):
         text = "".join(event.text for event in said[n]).strip()
-        sentences = ground(text, passages, tutor.retriever.encoder) if text else ()
-        results.append(
-            ColumnResult(column, text, tuple(said[n]), stats[n] if stats else None, sentences)
-        )
+        sentences = ground(text, " ".join(notes), passages, tutor.retriever.encoder)
+        results.append(ColumnResult(column, text, tuple(said[n]), stats[n], sentences))
     partings = tuple(
         parting(tutor, n, results[0], result) if n else None for n, result in enumerate(results)
     )
@@ -153,6 +178,8 @@ def parting(tutor: Tutor, n: int, first: ColumnResult, other: ColumnResult) -> P
         if a.id != b.id:
             if first.column.rag != other.column.rag:
                 reason = "one of them has read the passages and the other has not"
+            elif first.column.variant != other.column.variant:
+                reason = f"other weights speak; {_why(tutor, a, b)}"
             else:
                 reason = _why(tutor, a, b)
             return Parting(n, index, reason)

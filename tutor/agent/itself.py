@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from index.passages import Passage, passage_from
 from index.retriever import Found
+from tutor.engine.events import Adapter
 from tutor.engine.gguf import ModelInfo
 from tutor.engine.settings import Sampling
 
@@ -81,7 +82,7 @@ def own_passages(info: ModelInfo) -> list[Passage]:
     return [*found, settings_passage(Sampling(), None)]
 
 
-def settings_passage(sampling: Sampling, adapter: str | None) -> Passage:
+def settings_passage(sampling: Sampling, adapter: Adapter | None) -> Passage:
     """The passage on the settings as they are now; what it is found by never changes."""
     draw = (
         "I always take the most probable token (greedy)."
@@ -92,7 +93,11 @@ def settings_passage(sampling: Sampling, adapter: str | None) -> Passage:
     text = (
         f"{draw} My repeat penalty is {sampling.repeat_penalty:g}, and an answer has at most "
         f"{sampling.max_tokens} tokens. "
-        + (f"The adapter {adapter} is on." if adapter else "No adapter is on.")
+        + (
+            f"The adapter {adapter.name} is on, at a scale of {adapter.scale:g}."
+            if adapter
+            else "No adapter is on."
+        )
     )
     asked = (
         "what is your temperature",
@@ -104,7 +109,7 @@ def settings_passage(sampling: Sampling, adapter: str | None) -> Passage:
     return passage_from(LESSON, TITLE, SETTINGS, text, asked)
 
 
-def with_current(found: Found, sampling: Sampling, adapter: str | None) -> Found:
+def with_current(found: Found, sampling: Sampling, adapter: Adapter | None) -> Found:
     """What was found, with the settings that count now where they were found."""
     current = settings_passage(sampling, adapter)
     hits = [

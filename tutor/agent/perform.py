@@ -9,15 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
+
+from rapidfuzz import fuzz, process
 
 import prompts
 from tutor.agent.router import Route
 from tutor.agent.telling import markdown
 from tutor.agent.turn import Exchange, Performed, Screen
+from tutor.agent.variants import NONE, SHIPPED
 from tutor.demos.demo import DemoError, Run
 from tutor.demos.registry import NAMES, demo
 from tutor.demos.workbench import Workbench
+from tutor.engine.adapters import shipped_adapter
 from tutor.engine.settings import PRESETS, Sampling, changes
 from tutor.settings import Settings, SettingsError, set_value
 
@@ -72,15 +77,14 @@ def _tell_settings(asked: Asked) -> Performed:
 
 
 def _set(asked: Asked) -> Performed:
-    found = _KNOB.search(asked.text)
-    if found is None:
+    name, number = _knob(asked.text), _NUMBER.search(asked.text)
+    if name is None or number is None:
         return Performed(
             "Which knob, and to which value? For example: set temperature to 1.2. "
             f"The knobs are {', '.join(_KNOBS)}."
         )
-    name = re.sub(r"[ -]", "_", found.group("name").lower())
-    value = found.group("value").replace(",", ".")
     try:
+        value = number.group().replace(",", ".")
         changed = set_value(Settings(sampling=asked.sampling), name, value)
     except SettingsError as error:
         return Performed(f"Nothing was changed: {error}.")
@@ -117,10 +121,49 @@ def _open(screen: Screen, told: str, empty: str) -> Perform:
     return performed
 
 
+def _swap(asked: Asked) -> Performed:
+    acting = asked.bench.engine.adapter
+    wanted = NONE if acting else SHIPPED
+    if _OFF.search(asked.text):
+        wanted = NONE
+    elif _ON.search(asked.text):
+        wanted = SHIPPED
+    if wanted == SHIPPED and not (acting or shipped_adapter()):
+        return Performed("There is no adapter at hand: train one with `tutor lora train`.")
+    told = "the base model alone" if wanted == NONE else "the tuned variant"
+    return Performed(f"From the next answer on {told} speaks (F8 swaps).", adapter=wanted)
+
+
+_OFF = re.compile(
+    r"\b(?:off|out|disable|deactivate|without|remove|unload|drop|untuned|base|plain|original)\b"
+    r"(?!.*\band\b)",
+    re.IGNORECASE,
+)
+_ON = re.compile(
+    r"\b(?:on|in|enable|activate|tuned|fine-?tuned|load)\b(?!.*\band\b)", re.IGNORECASE
+)
 _KNOBS = [name for name, field in Sampling.model_fields.items() if field.annotation in (int, float)]
-# "top_k", "top-k" and "top k" are one name; the value is the first number behind it.
-_NAMES = "|".join(name.replace("_", "[ _-]?") for name in sorted(_KNOBS, key=len, reverse=True))
-_KNOB = re.compile(rf"\b(?P<name>{_NAMES})\b[^\d-]*?(?P<value>-?\d+(?:[.,]\d+)?)", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<![\w.])-?(?:\d+(?:[.,]\d+)?|\.\d+)")
+_LIKE_A_KNOB = 85
+"""Of 100: "temprature" is meant as a knob's name, "penalty" is not."""
+_SHORTEST = 4
+"""Letters of a name's beginning that stand for it, as in "temp"."""
+
+
+def _knob(text: str) -> str | None:
+    """The knob that a text names; "top-k", "topk" and "top k" are one, and so are typos of it."""
+    words = re.findall(r"[a-z]+", _NUMBER.sub(" ", text.lower()))
+    said = [*words, *(a + b for a, b in pairwise(words))]
+    names = {name.replace("_", ""): name for name in _KNOBS}
+    for short, name in names.items():
+        if any(len(run) >= _SHORTEST and short.startswith(run) for run in said):
+            return name
+    found = [
+        process.extractOne(run, list(names), scorer=fuzz.ratio) for run in said if len(run) > 1
+    ]
+    best = max(found, key=lambda match: match[1], default=None)
+    return names[best[0]] if best and best[1] >= _LIKE_A_KNOB else None
+
 
 _NOTHING_YET = "There is no answer yet to look into: ask something first."
 _PERFORM: dict[str, Perform] = {
@@ -136,6 +179,7 @@ _PERFORM: dict[str, Perform] = {
     "prompt": _open("prompt", "Here is the exact prompt of the last answer (F7).", _NOTHING_YET),
     "inspect": _open("inspect", "Here is the last answer from inside (F4).", _NOTHING_YET),
     "compare": _open("compare", "Side by side (F5): choose what shall differ.", _NOTHING_YET),
+    "swap": _swap,
     "hello": lambda asked: Performed(prompts.render("hello")),
     "thanks": lambda asked: Performed(prompts.render("thanks")),
     "capabilities": _capabilities,

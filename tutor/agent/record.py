@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -28,6 +29,7 @@ def answer_record(answer: Answer) -> dict[str, Any]:
         },
         "model": answer.model,
         "adapter": answer.adapter,
+        "adapter_scale": answer.adapter_scale,
         "settings": answer.settings.model_dump(),
         "usage": asdict(answer.usage),
         "timings": asdict(answer.timings),
@@ -36,6 +38,29 @@ def answer_record(answer: Answer) -> dict[str, Any]:
 
 
 def exchange(question: str, text: str, record: str) -> Exchange:
-    """A stored turn as the history of a later one; `record` may be empty (a cut answer)."""
-    sources = json.loads(record).get("sources", []) if record else []
-    return Exchange(question, text, sources[0]["passage_id"] if sources else None)
+    """A stored turn as the history of a later one: what was shown as the answer.
+
+    `record` may be empty (a cut answer); then `text` stands for it.
+    """
+    if not record:
+        return Exchange(question, text)
+    kept = json.loads(record)
+    sources = kept["sources"]
+    return Exchange(question, kept["answer"], sources[0]["passage_id"] if sources else None)
+
+
+def struck(record: dict[str, Any]) -> str:
+    """The model's own words as Markdown; what nothing in the lessons supports is struck through."""
+    words: str = record["model_text"]
+    sentences = record["grounding"]["sentences"]
+    # Lines that run on were joined into one sentence: then the words are given sentence by sentence.
+    if any(sentence["text"] not in words for sentence in sentences):
+        words = "\n\n".join(sentence["text"] for sentence in sentences)
+    done, rest = "", words
+    for sentence in sentences:
+        before, text, rest = rest.partition(sentence["text"])
+        done += before + (text if sentence["supported"] else _LINE.sub(r"\1~~\2~~ [?]", text))
+    return done + rest
+
+
+_LINE = re.compile(r"^(\s*(?:[-*+]\s|\d+[.)]\s)?)(.+)$", re.DOTALL)

@@ -100,6 +100,8 @@ class Answer:
     sentences: tuple[Sentence, ...]
     model: str
     adapter: str | None
+    adapter_scale: float
+    """How strongly the adapter acted, 0 to 1; 0 without one."""
     settings: Sampling
     usage: Usage
     timings: Timings
@@ -121,13 +123,14 @@ Screen = Literal["prompt", "inspect", "compare"]
 @dataclass(frozen=True, slots=True)
 class Performed:
     """What a request did. `sampling` is what the settings shall be from now on, `undo` that their
-    last change shall be taken back, `screen` what the app shall open."""
+    last change shall be taken back, `adapter` who shall speak, `screen` what the app shall open."""
 
     text: str
     demo: str | None = None
     shown: Shown | None = None
     sampling: Sampling | None = None
     undo: bool = False
+    adapter: str | None = None
     screen: Screen | None = None
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import prompts
 from corpus import Lesson, load_lessons
-from index.cards import nearest_card
-from index.evidence import evidence
-from index.passages import Passage, course_passages, without_markup
+from index.evidence import Evidence
+from index.material import gathered
+from index.passages import Passage, course_passages
 from index.retriever import Found, Retriever
 from index.scope import in_scope
 from tutor.agent.compose import compose
@@ -41,6 +41,7 @@ from tutor.agent.turn import (
     TurnEvent,
     Usage,
 )
+from tutor.agent.variants import use_variant
 from tutor.demos.demo import Shown
 from tutor.demos.workbench import Workbench
 from tutor.engine.engine import Engine
@@ -53,40 +54,45 @@ from tutor.settings import Settings
 Progress = Callable[[str, float], None]
 
 PASSAGES = 3
-NOTES = 3
-"""Sentences that the model speaks from."""
 
 
 class Tutor:
     """Lessons, retriever and engine together; `ask` is one turn of conversation."""
 
     def __init__(
-        self, lessons: list[Lesson], retriever: Retriever, engine: Engine, cache: Path
+        self, lessons: list[Lesson], retriever: Retriever, engine: Engine, home: Home
     ) -> None:
         self.lessons = lessons
         self.retriever = retriever
         self.engine = engine
-        self.router = Router.open(retriever, cache)
-        self.bench = Workbench(engine, retriever, lessons, cache)
+        self.home = home
+        self.router = Router.open(retriever, home.cache)
+        self.bench = Workbench(engine, retriever, lessons, home.cache)
 
     @classmethod
     def open(cls, home: Home, settings: Settings, progress: Progress | None = None) -> Tutor:
-        """Prepares what is missing and loads everything; `progress` gets a stage and 0 to 1."""
+        """Prepares what is missing and loads everything; `progress` gets a stage and 0 to 1.
+
+        Raises ModelFileError, EngineError, RetrievalError or AdapterError, and leaves nothing open.
+        """
         report = progress or (lambda stage, done: None)
         lessons = load_lessons()
         path = model_path(home, settings, report)
         report("loading the model", 0.0)
         engine = Engine(path, n_ctx=settings.n_ctx, n_threads=settings.threads or None)
         try:
-            passages = [*course_passages(), *own_passages(engine.info)]
+            use_variant(engine, home, settings.adapter, settings.adapter_scale)
             retriever = Retriever.open(
-                home.cache, passages, lambda done: report("reading the lessons", done)
+                home.cache,
+                course_passages(),
+                lambda done: report("reading the lessons", done),
+                own=own_passages(engine.info),
             )
         except BaseException:
             engine.close()
             raise
         report("ready", 1.0)
-        return cls(lessons, retriever, engine, home.cache)
+        return cls(lessons, retriever, engine, home)
 
     @property
     def info(self) -> ModelInfo:
@@ -96,9 +102,12 @@ class Tutor:
     def n_ctx(self) -> int:
         return self.engine.n_ctx
 
-    @property
-    def _adapter(self) -> str | None:
-        return self.engine.adapter.name if self.engine.adapter else None
+    def use(self, adapter: str, scale: float = 1.0) -> None:
+        """Lets the adapter of a name or path, NONE or SHIPPED speak, after what runs has ended.
+
+        Raises AdapterError, and what spoke before goes on speaking.
+        """
+        use_variant(self.engine, self.home, adapter, scale)
 
     def close(self) -> None:
         self.engine.close()
@@ -137,12 +146,13 @@ class Tutor:
         if rag:
             context = history[-1].topic if history else ""
             found = self.retriever.search(question, PASSAGES, lesson, context)
-            found = with_current(found, settings, self._adapter)
+            found = with_current(found, settings, self.engine.adapter)
             passages = [hit.passage for hit in found.hits]
             retrieved = self._retrieved(found, context, began)
             yield retrieved
 
         text, usage, timings, stop = "", Usage(), Timings(), "end"
+        adapter = self.engine.adapter
         tokens: list[int] = []
         if not retrieved.refused:
             prompt = compose(self.engine, question, retrieved.notes, history, settings.max_tokens)
@@ -154,7 +164,7 @@ class Tutor:
                 tokens.append(event.id)
                 yield Delta(event)
             stats = generation.stats
-            stop = stats.stop_reason
+            stop, adapter = stats.stop_reason, stats.adapter
             usage = Usage(stats.prompt_tokens, stats.cached_tokens, stats.completion_tokens)
             timings = Timings(0.0, stats.first_token_ms, stats.tokens_per_second, 0.0)
 
@@ -170,9 +180,10 @@ class Tutor:
                 intent="answer",
                 sources=retrieved.sources,
                 quotes=retrieved.quotes,
-                sentences=ground(text, passages, self.retriever.encoder) if text else (),
+                sentences=ground(text, retrieved.text, passages, self.retriever.encoder),
                 model=self.info.name,
-                adapter=self._adapter,
+                adapter=adapter.name if adapter else None,
+                adapter_scale=adapter.scale if adapter else 0.0,
                 settings=sampling(),
                 usage=usage,
                 timings=Timings(
@@ -226,7 +237,8 @@ class Tutor:
             quotes=(),
             sentences=(),
             model=self.info.name,
-            adapter=self._adapter,
+            adapter=None,
+            adapter_scale=0.0,
             settings=performed.sampling or settings,
             usage=Usage(),
             timings=Timings(total_ms=_ms_since(began)),
@@ -252,25 +264,22 @@ class Tutor:
             )
             return Retrieved(text, sources[:1], (), True, _ms_since(began))
         place = {source.passage_id: n for n, source in enumerate(sources, start=1)}
-        quotes = tuple(
-            Quote(e.sentence, place[e.passage.passage_id], e.passage.passage_id)
-            for e in evidence(self.retriever, found.query, found.hits, context=context)
-        )
-        said = [f"{quote.text} [{quote.source}]" for quote in quotes]
-        notes = [without_markup(quote.text) for quote in quotes]
-        if card := nearest_card(self.retriever, found, context):
-            # What the card says already is not said again.
-            new = [n for n, note in enumerate(notes) if note not in without_markup(card.answer)]
-            said = [f"{card.answer} [1]", *(said[n] for n in new)]
-            notes = [without_markup(card.answer), *(notes[n] for n in new)]
+
+        def quote(e: Evidence) -> Quote:
+            return Quote(e.sentence, place[e.passage.passage_id], e.passage.passage_id)
+
+        material = gathered(self.retriever, found, context)
+        said = " ".join(f"{q.text} [{q.source}]" for q in map(quote, material.beside))
+        if material.card:
+            said = f"{material.card.answer} [1]\n\n{said}".strip()
         return Retrieved(
-            "\n\n".join((said[0], " ".join(said[1:]))).strip() if card else " ".join(said),
+            said,
             sources,
-            quotes,
+            tuple(map(quote, material.picked)),
             False,
             _ms_since(began),
-            tuple(notes[:NOTES]),
-            "card" if card else "evidence",
+            material.notes,
+            "card" if material.card else "evidence",
         )
 
 

@@ -1,4 +1,4 @@
-"""The adapters at hand by name: the one that is shipped, and the user's own."""
+"""The variants of the model that can speak: the base alone, or with one of the adapters at hand."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tutor.home import Home
 
 NONE = "none"
 """The base model alone."""
+SHIPPED = ""
+"""The shipped adapter with the model that it was made for, and no adapter with any other."""
 
 
 def adapters(home: Home) -> dict[str, Path]:
@@ -21,7 +23,13 @@ def adapters(home: Home) -> dict[str, Path]:
 
 
 def use_variant(engine: Engine, home: Home, name: str, scale: float = 1.0) -> None:
-    """Swaps in the adapter of a name or path, or none. Raises AdapterError."""
+    """Swaps in the adapter of a name or path, NONE or SHIPPED. Raises AdapterError."""
+    if name == SHIPPED:
+        try:
+            engine.use_adapter(shipped_adapter(), scale)
+        except AdapterError:  # another model
+            engine.use_adapter(None)
+        return
     if name == NONE:
         engine.use_adapter(None)
         return

@@ -21,7 +21,7 @@ def run_app(arguments: argparse.Namespace) -> int:
 
     from tutor.tui.app import TutorApp
 
-    def open_tutor(progress):  # type: ignore[no-untyped-def]
+    def open_tutor(settings, progress):  # type: ignore[no-untyped-def]
         from tutor.agent.tutor import Tutor
 
         return Tutor.open(home, settings, progress)

@@ -31,7 +31,6 @@ def run_ask(arguments: argparse.Namespace) -> int:
 
     from tutor.agent.question import QuestionError, checked
     from tutor.agent.tutor import Tutor
-    from tutor.agent.variants import use_variant
 
     if not arguments.batch:
         checked(asked[0][1][0])
@@ -41,8 +40,6 @@ def run_ask(arguments: argparse.Namespace) -> int:
         with progress_bars() as report:
             tutor = Tutor.open(home, settings, report)
         stack.callback(tutor.close)
-        if arguments.adapter:
-            use_variant(tutor.engine, home, arguments.adapter)
         numbers = [lesson.number for lesson in tutor.lessons]
         failed = False
         for id, turns, lesson in asked:
@@ -124,13 +121,17 @@ def _turn(
             record = {"question_id": id} if id else {}
             record |= event_record(event.event, tutor.engine.token_text)
             trace.write(json.dumps(record, ensure_ascii=False) + "\n")
+        if isinstance(event, Acted) and event.performed.adapter is not None:
+            tutor.use(event.performed.adapter)
         if isinstance(event, Acted) and show:
             print(plain(event.performed.text), flush=True)
         elif isinstance(event, Retrieved) and show:
             print(plain(event.text), end="\n\n", flush=True)
         elif isinstance(event, Delta) and show:
             if not said and not arguments.no_rag:
-                print(f"{tutor.info.name}, in its own words (unchecked):")
+                acting = tutor.engine.adapter
+                variant = f" + {acting.name} x{acting.scale:g}" if acting else ""
+                print(f"{tutor.info.name}{variant}, in its own words (unchecked):")
             said = True
             print(plain(event.event.text), end="", flush=True)
         elif isinstance(event, Done):
@@ -138,6 +139,9 @@ def _turn(
     assert answer is not None, "a turn ends with Done"
     if show:
         print("\n" if said else "")
+        for sentence in answer.sentences if not arguments.no_rag else ():
+            if not sentence.supported:
+                print(f"[?] nothing in the lessons supports: {plain(sentence.text)}")
         if not answer.refused:
             for n, source in enumerate(answer.sources, start=1):
                 print(f"[{n}] lesson {source.lesson}, {source.section}")

@@ -16,10 +16,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tutor.cli.output import print_json
 from tutor.home import Home
 from tutor.settings import load, set_value
+
+if TYPE_CHECKING:
+    from tutor.agent.tutor import Tutor
+    from tutor.engine.engine import Engine
 
 QUESTIONS = (
     "Why does a high temperature make answers stranger?",
@@ -29,6 +34,7 @@ QUESTIONS = (
     "What does LoRA train?",
 )
 BARE_TOKENS = 128
+_REPEATS = 5
 
 
 def run_bench(arguments: argparse.Namespace) -> None:
@@ -64,6 +70,7 @@ def run_bench(arguments: argparse.Namespace) -> None:
                 if event.answer.usage.completion_tokens > 16:
                     speed.append(event.answer.timings.tokens_per_second)
     path = Path(tutor.info.path)
+    variants = _variants(tutor)
     # Of this process while it was a tutor, before the bare loop loads the model again.
     peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     tutor.close()
@@ -80,12 +87,51 @@ def run_bench(arguments: argparse.Namespace) -> None:
         "bare_tokens_per_second": statistics.median(bare),
         "ratio_to_bare": statistics.median(speed) / statistics.median(bare),
         "peak_memory_mb": peak_memory,
+        **variants,
     }
     if arguments.json:
         print_json({name: round(value, 3) for name, value in figures.items()})
     else:
         for name, value in figures.items():
             print(f"{name:<28} {value:>10.2f}")
+
+
+def _variants(tutor: Tutor) -> dict[str, float]:
+    """Base against adapter, untraced against traced: taken in turn, so that both see one machine."""
+    from tutor.agent.trace import TOP
+    from tutor.agent.variants import NONE, SHIPPED
+
+    speeds: dict[tuple[str, int], list[float]] = {}
+    swaps = []
+    for _ in range(_REPEATS):
+        for adapter in (NONE, SHIPPED):
+            began = time.perf_counter()
+            tutor.use(adapter)
+            swaps.append(1000 * (time.perf_counter() - began))
+            for top in (0, TOP):
+                speeds.setdefault((adapter, top), []).append(_engine_speed(tutor.engine, top))
+    base, traced, tuned = (
+        statistics.median(speeds[key]) for key in ((NONE, 0), (NONE, TOP), (SHIPPED, 0))
+    )
+    return {
+        "base_tokens_per_second": base,
+        "traced_tokens_per_second": traced,
+        "tracing_costs": 1 - traced / base,
+        "adapter_tokens_per_second": tuned,
+        "adapter_costs": 1 - tuned / base,
+        "swap_ms": statistics.median(swaps),
+    }
+
+
+def _engine_speed(engine: Engine, top: int) -> float:
+    from tutor.engine.settings import Sampling
+
+    sampling = Sampling(greedy=True, max_tokens=BARE_TOKENS)
+    prompt = engine.tokenize("Once upon a time")
+    generation = engine.generate(prompt, lambda: sampling, top=top)
+    for _ in generation:
+        pass
+    return generation.stats.tokens_per_second
 
 
 def _median_ms(command: list[str], repeats: int) -> float:

@@ -38,7 +38,7 @@ def settings_of(arguments: argparse.Namespace, home: Home) -> Settings:
     from tutor.settings import from_environment, load, set_value
 
     settings = from_environment(load(home.settings_file))
-    for flag in ("model", *FLAGS):
+    for flag in ("model", "adapter", *FLAGS):
         name = flag.replace("-", "_")
         if (value := getattr(arguments, name, None)) is not None:
             settings = set_value(settings, name, value)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tutor.cli.decoding import settings_of
 from tutor.cli.main import UseError
 from tutor.cli.output import print_json, progress_bars, read_text
 from tutor.home import Home
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tutor.demos.demo import Shown
 
 
 def run_demo(arguments: argparse.Namespace) -> int:
@@ -29,7 +34,6 @@ def run_demo(arguments: argparse.Namespace) -> int:
 
     from tutor.agent.tutor import Tutor
     from tutor.demos.demo import Run
-    from tutor.drawing import draw
 
     console = Console(highlight=False, markup=False)
     prediction = found.predict(inputs)
@@ -56,9 +60,17 @@ def run_demo(arguments: argparse.Namespace) -> int:
             }
         )
         return 0
-    right = prediction.choices[shown.right]
+    print_shown(console, shown, guess)
+    return 0
+
+
+def print_shown(console: Console, shown: Shown, guess: int | None = None) -> None:
+    """The prediction and what came out, the figures, what was seen, and where it is from."""
+    from tutor.drawing import draw
+
+    right = shown.prediction.choices[shown.right]
     if guess is None:
-        console.print(f"{prediction.question}\n  {right}\n")
+        console.print(f"{shown.prediction.question}\n  {right}\n")
     else:
         console.print(f"{'As you said' if guess == shown.right else 'It was'}: {right}\n")
     colour = console.color_system is not None
@@ -68,7 +80,6 @@ def run_demo(arguments: argparse.Namespace) -> int:
     console.print(shown.seen)
     console.print("\n" + "\n".join(shown.provenance.lines), style="dim")
     console.print("ask: " + "  ".join(shown.ask), style="dim")
-    return 0
 
 
 def _values(found: Any, given: list[str]) -> dict[str, Any]:

@@ -13,13 +13,12 @@ from corpus import GoldQuestion, load_gold
 from tutor.cli.main import UseError
 from tutor.cli.output import print_json, progress_bars
 from tutor.home import Home
-from tutor.settings import from_environment, load
+from tutor.settings import from_environment, load, set_value
 
 if TYPE_CHECKING:
     from index.evaluate import Outcome
     from index.settings import Retrieval
     from tutor.agent.evaluate import Judged
-    from tutor.agent.tutor import Tutor
 
 
 def run_eval(arguments: argparse.Namespace) -> int:
@@ -90,16 +89,16 @@ def _answers(
 ) -> list[Judged]:
     from tutor.agent.evaluate import answers
     from tutor.agent.tutor import Tutor
-    from tutor.agent.variants import use_variant
     from tutor.engine.settings import Sampling
 
-    tutor: Tutor = Tutor.open(home, from_environment(load(home.settings_file)), report)
+    settings = from_environment(load(home.settings_file))
+    if arguments.adapter:
+        settings = set_value(settings, "adapter", arguments.adapter)
+    tutor = Tutor.open(home, settings, report)
     tutor.retriever = retriever
     # Greedy, so that the same questions are judged the same twice.
     sampling = Sampling(greedy=True)
     try:
-        if arguments.adapter:
-            use_variant(tutor.engine, home, arguments.adapter)
         return list(
             answers(
                 tutor,

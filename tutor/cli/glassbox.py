@@ -152,6 +152,8 @@ def _compare_json(question: str, compared: Compared) -> dict[str, Any]:
             {
                 "text": result.text,
                 "rag": result.column.rag,
+                "adapter": stats.adapter.name if stats and stats.adapter else None,
+                "adapter_scale": stats.adapter.scale if stats and stats.adapter else 0.0,
                 "settings": result.column.sampling.model_dump(),
                 "tokens": [event.id for event in result.events],
                 "mean_surprise_bits": result.mean_surprise,

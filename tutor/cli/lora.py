@@ -95,6 +95,49 @@ def run_train(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def run_compare(arguments: argparse.Namespace) -> int:
+    """Base and tuned model on gold questions, without and with the lessons, and all layers."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from corpus import load_gold
+    from tutor.agent.tutor import Tutor
+    from tutor.lora.compare import compare
+
+    questions = [q for q in load_gold(arguments.split) if q.answerable]
+    if arguments.limit:
+        # Every n-th, so that a slice has all lessons and kinds.
+        questions = questions[:: max(len(questions) // arguments.limit, 1)][: arguments.limit]
+    home = Home.locate().create()
+    settings = from_environment(load(home.settings_file))
+    with progress_bars() as report:
+        tutor = Tutor.open(home, settings, report)
+        try:
+            ways = list(compare(tutor, questions, arguments.adapter or settings.adapter, report))
+        finally:
+            tutor.close()
+    if arguments.json:
+        print_json(
+            {"split": arguments.split, "n": len(questions), "ways": [asdict(w) for w in ways]}
+        )
+        return 0
+    table = Table("", "right", "partly", "wrong", "supported", "loops", "words", "tok/s", box=None)
+    for w in ways:
+        figures = (w.scores.right, w.scores.partly, w.scores.wrong)
+        table.add_row(
+            w.name,
+            *(f"{count / max(w.scores.n, 1):.3f}" for count in figures),
+            f"{w.supported:.3f}",
+            str(w.loops),
+            f"{w.words:.0f}",
+            f"{w.tokens_per_second:.0f}",
+        )
+    Console(highlight=False).print(table, f"{len(questions)} questions of {arguments.split}")
+    return 0
+
+
 def run_export(arguments: argparse.Namespace) -> int:
     """Writes a LoRA in PEFT's format as a GGUF adapter for the model in use."""
     from tutor.agent.tutor import model_path

@@ -83,9 +83,13 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE,...",
-        help="a further column, for example temperature=1.5,seed=3 or rag=off; up to three",
+        help="a further column, for example temperature=1.5,seed=3, rag=off or adapter=none; "
+        "up to three",
     )
     compare.add_argument("--lesson", type=int, metavar="N", help="the lesson that is open")
+    compare.add_argument(
+        "--adapter", metavar="NAME|none", help="the variant that speaks, or a file"
+    )
     compare.add_argument("--model", metavar="PATH", help="another GGUF chat model")
     add_flags(compare)
 
@@ -173,14 +177,18 @@ def parser() -> argparse.ArgumentParser:
         ("rank", int, "columns of lora_A (16)"),
         ("alpha", float, "the update counts alpha / rank (32)"),
         ("learning-rate", float, "the peak of the learning rate (6e-4)"),
-        ("epochs", int, "passes over the examples (2)"),
-        ("batch", int, "examples a step (16)"),
-        ("dropout", float, "of the adapter's inputs (0.05)"),
+        ("epochs", int, "passes over the examples (1)"),
+        ("batch", int, "examples a step (8)"),
+        ("dropout", float, "of the adapter's inputs (0)"),
         ("warmup", float, "share of the steps that the rate rises (0.05)"),
         ("seed", int, "of order, beginning and dropout (0)"),
     ):
         train.add_argument(f"--{flag}", type=kind, help=help)
     command(lora, "list", "lora:run_list", "list the adapters")
+    worth = command(lora, "compare", "lora:run_compare", "base and tuned model on gold questions")
+    worth.add_argument("--split", choices=["dev", "test"], default="dev")
+    worth.add_argument("--adapter", metavar="NAME", help="the adapter; without it the shipped one")
+    worth.add_argument("--limit", type=int, metavar="N", help="a slice of N questions")
     export_lora = command(lora, "export", "lora:run_export", "a LoRA in PEFT's format to GGUF")
     export_lora.add_argument("folder", help="with adapter_config.json and its weights")
     export_lora.add_argument("--name", help="what it is called (the folder's name)")

@@ -120,11 +120,14 @@ class Demo(ABC, Generic[I]):
         """Does it with the running model. Raises DemoError, DemoCancelled or EngineError."""
 
     def run_alone(self, bench: Workbench, inputs: I, run: Run) -> Shown:
-        """The same, after whichever demonstration runs now: they share weights that some change."""
+        """The same with the base model, after whichever demonstration runs now: they share weights
+        that some change. The adapter that acted acts again afterwards."""
         while not bench.turn.acquire(timeout=_WAIT_SECONDS):
             run.report("waiting for another demonstration", 0.0)
         try:
-            return self.run(bench, inputs, run)
+            with bench.engine.adapter_kept():
+                bench.engine.use_adapter(None)
+                return self.run(bench, inputs, run)
         finally:
             bench.turn.release()
 

@@ -117,7 +117,6 @@ class FourWays(Demo[FourWaysInput]):
         ids = engine.tokenize(reference.text)
         path, scales = shipped_adapter(), sorted({inputs.scale, 1.0})
         missing = None if path else "no adapter is installed"
-        before = engine.adapter
         ways: list[Way] = []
 
         def ask(name: str, scale: float | None, prompt: list[int]) -> None:
@@ -138,21 +137,16 @@ class FourWays(Demo[FourWaysInput]):
                 )
             )
 
-        try:
-            engine.use_adapter(None)
-            for name, prompt in zip(_ASKED, prompt_ids, strict=True):
-                ask(name, None, prompt)
-            if path:
-                missing = _misfit(engine, path)
-            for scale in () if missing else scales:
-                engine.use_adapter(path, scale)
-                ask(f"notes + adapter x {scale:g}", scale, prompt_ids[-1])
-            adapter = engine.adapter
-        finally:
-            if before:
-                engine.use_adapter(before.path, before.scale)
-            else:
-                engine.use_adapter(None)
+        engine.use_adapter(None)
+        for name, prompt in zip(_ASKED, prompt_ids, strict=True):
+            ask(name, None, prompt)
+        if path:
+            missing = _misfit(engine, path)
+        for scale in () if missing else scales:
+            engine.use_adapter(path, scale)
+            ask(f"notes + adapter x {scale:g}", scale, prompt_ids[-1])
+        adapter = engine.adapter
+        engine.use_adapter(None)
         run.report("asked", 1.0)
 
         best = int(np.argmax([way.logprob for way in ways]))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tutor.engine.errors import AdapterError, ModelFileError
+from tutor.engine.events import Adapter
 from tutor.engine.gguf import BF16, F16, F32, FLOAT32, Q8_0, Header, TensorInfo, read_header
 from tutor.engine.model import Model
 
@@ -32,15 +32,6 @@ _EXPONENTS = {
     BF16: (0, 1, 0x7F80),
     Q8_0: (0, 17, 0x7C00),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """An adapter that acts: its name, its file, and how strongly, from 0 to 1."""
-
-    name: str
-    path: Path
-    scale: float
 
 
 class Adapters:

@@ -12,9 +12,9 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -22,10 +22,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tutor.engine.adapters import Adapter, Adapters
+from tutor.engine.adapters import Adapters
 from tutor.engine.chat import render_chat
 from tutor.engine.errors import EngineError
 from tutor.engine.events import (
+    Adapter,
     GenerationStats,
     Message,
     NextToken,
@@ -149,6 +150,15 @@ class Engine:
         """
         self._call(lambda: self._use_adapter(path, scale))
 
+    @contextmanager
+    def adapter_kept(self) -> Iterator[None]:
+        """What acts now acts again afterwards, whatever is swapped in meanwhile."""
+        kept = self.adapter
+        try:
+            yield
+        finally:
+            self.use_adapter(kept.path if kept else None, kept.scale if kept else 1.0)
+
     # Generation
 
     def generate(
@@ -176,12 +186,12 @@ class Engine:
         cancel: threading.Event | None = None,
         top: int = 0,
     ) -> Comparison:
-        """Starts two to four generations that are decoded together, (prompt, settings) each.
+        """Starts up to four generations that are decoded together, (prompt, settings) each.
 
         What the prompts share at their beginning is read once. Raises EngineError.
         """
-        if not 2 <= len(columns) <= MAX_SEQUENCES:
-            raise EngineError(f"compare 2 to {MAX_SEQUENCES} answers, not {len(columns)}")
+        if not 1 <= len(columns) <= MAX_SEQUENCES:
+            raise EngineError(f"compare 1 to {MAX_SEQUENCES} answers, not {len(columns)}")
         rooms = [len(prompt) + sampling.max_tokens for prompt, sampling in columns]
         self._check(sum(rooms))
         comparison = Comparison(columns, cancel, top)
@@ -259,7 +269,8 @@ class Engine:
         try:
             shared = shared_prefix([prompt for prompt, _ in comparison.columns])
             self._read_prompt(shared)
-            comparison.end(decode_together(self._model, self._chain, comparison, len(shared)))
+            stats = decode_together(self._model, self._chain, comparison, len(shared), self.adapter)
+            comparison.end(stats)
         except Aborted:
             comparison.end(())
         except Exception as error:  # as above
@@ -380,7 +391,7 @@ class Engine:
         elapsed = last_at - first_at
         speed = (said - 1) / elapsed if said > 1 and elapsed > 0 else 0.0
         return GenerationStats(
-            len(prompt), generation.cached_tokens, said, first_token_ms, speed, stop
+            len(prompt), generation.cached_tokens, said, first_token_ms, speed, stop, self.adapter
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -60,8 +61,20 @@ class TokenEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter that acts: its name, its file, and how strongly, from 0 to 1."""
+
+    name: str
+    path: Path
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationStats:
-    """The figures of a finished generation; `first_token_ms` counts from the request."""
+    """The figures of a finished generation; `first_token_ms` counts from the request.
+
+    `adapter` is the one that acted meanwhile, None where the base spoke alone.
+    """
 
     prompt_tokens: int
     cached_tokens: int
@@ -69,6 +82,7 @@ class GenerationStats:
     first_token_ms: float
     tokens_per_second: float
     stop_reason: StopReason
+    adapter: Adapter | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tutor.engine.events import ColumnEvent, GenerationStats, StopReason, TokenEvent
+from tutor.engine.events import Adapter, ColumnEvent, GenerationStats, StopReason, TokenEvent
 from tutor.engine.generation import Comparison
 from tutor.engine.model import N_BATCH, Model
 from tutor.engine.sampler import SamplerChain
@@ -44,7 +44,11 @@ def shared_prefix(prompts: Sequence[Sequence[int]]) -> list[int]:
 
 
 def decode_together(
-    model: Model, make_chain: Callable[[], SamplerChain], comparison: Comparison, shared: int
+    model: Model,
+    make_chain: Callable[[], SamplerChain],
+    comparison: Comparison,
+    shared: int,
+    adapter: Adapter | None,
 ) -> tuple[GenerationStats, ...]:
     """Decodes all columns until each has ended; `shared` tokens are in sequence 0 already.
 
@@ -71,7 +75,7 @@ def decode_together(
     finally:
         for column in columns:
             column.chain.close()
-    return tuple(_stats(column, comparison.began, shared) for column in columns)
+    return tuple(_stats(column, comparison.began, shared, adapter) for column in columns)
 
 
 def _say(model: Model, column: _Column, row: int, comparison: Comparison) -> None:
@@ -100,7 +104,7 @@ def _say(model: Model, column: _Column, row: int, comparison: Comparison) -> Non
     comparison.put(ColumnEvent(column.sequence, event))
 
 
-def _stats(column: _Column, began: float, shared: int) -> GenerationStats:
+def _stats(column: _Column, began: float, shared: int, adapter: Adapter | None) -> GenerationStats:
     elapsed = column.last_at - column.first_at
     return GenerationStats(
         len(column.prompt),
@@ -109,4 +113,5 @@ def _stats(column: _Column, began: float, shared: int) -> GenerationStats:
         1000 * (column.first_at - began) if column.said else 0.0,
         (column.said - 1) / elapsed if column.said > 1 and elapsed > 0 else 0.0,
         column.stop or "cancelled",
+        adapter,
     )

@@ -16,16 +16,20 @@ from corpus import GoldQuestion, load_gold
 from corpus.gold import states
 from corpus.reading import NOT_SAID, load_exercises
 from index.evidence import evidence
+from index.material import NOTES
 from index.passages import Passage, without_markup
 from index.retriever import Retriever
 from tutor.agent.compose import compose
 from tutor.agent.turn import Exchange
 from tutor.engine.engine import Engine
 
-NOTES = 3
 _LONGEST_NOTE = 320
 """Characters: a table row or a code block as a note would cost more than it teaches."""
-_NUMBER = re.compile(r"(?<![\w.,])\d[\d,]*(?:\.\d+)?(?![\w]|[.,]\d)")
+_REFUSALS = 200
+"""Few, since most questions that the lessons do not answer never reach the model."""
+_WITH_CARD = 0.25
+"""The share of examples whose notes begin with the answer itself, as a known question's do."""
+_NUMBER = re.compile(r"(?<![\w.,])\d(?:[\d,]*\d)?(?:\.\d+)?(?![\w]|[.,]\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,12 @@ def examples(
         for exercise in load_exercises()
     ]
     passages = {passage.passage_id: passage for passage in retriever.passages}
-    for question in load_gold("train") if cards is None else ():
-        if not question.answerable:
-            hits = retriever.search(question.question, 3).hits
-            picked = evidence(retriever, question.question, hits, NOTES)
-            notes = tuple(without_markup(e.sentence)[:_LONGEST_NOTE] for e in picked)
-            found.append(Example("refusal", question.question, notes, NOT_SAID))
+    unanswerable = [q for q in load_gold("train") if not q.answerable] if cards is None else []
+    for question in unanswerable[:: len(unanswerable) // _REFUSALS or 1]:
+        hits = retriever.search(question.question, 3).hits
+        picked = evidence(retriever, question.question, hits, NOTES)
+        notes = tuple(without_markup(e.sentence)[:_LONGEST_NOTE] for e in picked)
+        found.append(Example("refusal", question.question, notes, NOT_SAID))
     for n, card in enumerate(asked):
         found += _of_card(card, passages, retriever, draw)
         progress((n + 1) / len(asked))
@@ -86,6 +90,10 @@ def _of_card(
     if not all(states(" ".join(notes), fact) for fact in card.facts):
         # A fact that stands in no sentence (a heading, a table) cannot be read from the notes.
         return
+    if draw.random() < _WITH_CARD:
+        # As in a turn in which the card was found: its answer is the first note.
+        answer = without_markup(card.answer)
+        notes = (answer, *(n for n in notes if n not in answer))[:NOTES]
     plain = Example(card.kind, question, notes, card.answer)
     if card.history:
         before = Exchange(card.history[-1], passages[card.section].sentences[0], card.section)
@@ -102,7 +110,7 @@ def _of_card(
             ("shorter please", "in one sentence?", "Can you say it shorter?", "tl;dr")
         )
         yield Example("shorter", again, notes, f"{sentences[0]}.", (before,))
-    elif chance < 0.18:
+    elif chance < 0.12:
         yield Example("none", question, _distractors(card, question, retriever), NOT_SAID)
 
 

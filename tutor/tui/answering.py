@@ -11,7 +11,7 @@ from typing import Any
 from textual.message import Message
 
 from tutor.agent.branch import branched_record, decoded, go_on
-from tutor.agent.record import answer_record
+from tutor.agent.record import answer_record, struck
 from tutor.agent.trace import TOP, Trace, pack, traced
 from tutor.agent.turn import Acted, Began, Delta, Done, Exchange, Retrieved
 from tutor.agent.tutor import Tutor
@@ -73,7 +73,7 @@ class _Growing:
 
     def keep(self, state: str, record: dict[str, Any] | None = None) -> None:
         """Stores what there is; with the record also the trace."""
-        parts = (self.shown, record["model_text"] if record else self.words)
+        parts = (self.shown, struck(record) if record else self.words)
         text = "\n\n".join(part.strip() for part in parts if part.strip())
         answer = json.dumps(record) if record else ""
         self._store.update(self._message, text, answer=answer, state=state)

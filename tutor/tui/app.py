@@ -8,39 +8,40 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import work
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Footer, OptionList
 
 from corpus import load_lessons
+from tutor.agent.variants import NONE
 from tutor.demos.demo import DemoError
-from tutor.engine.errors import EngineError
-from tutor.engine.settings import Sampling
+from tutor.engine.errors import AdapterError
 from tutor.sessions.export import write_conversation
 from tutor.sessions.store import Store, StoreError
-from tutor.settings import Settings, SettingsError
+from tutor.settings import Settings, set_value
 from tutor.tui.chat import Chat, OpenTutor
 from tutor.tui.commands import COMMANDS, find
 from tutor.tui.comparison import CompareScreen
 from tutor.tui.conversation import SourceLink
-from tutor.tui.decoding import DecodingPanel, Knob, Preset
+from tutor.tui.decoding import DecodingPanel, Knob
 from tutor.tui.demonstrations import DemoList, demo_screen
 from tutor.tui.help import Help
 from tutor.tui.inspector import Inspector
 from tutor.tui.lessons import LessonList
-from tutor.tui.messages import Did, Failed, Loading, Previewed
-from tutor.tui.picture import ROWS, Picture, effect
+from tutor.tui.messages import Did, Failed, Loading
+from tutor.tui.picture import Picture
 from tutor.tui.prompt_view import PromptView
 from tutor.tui.reader import Reader
 from tutor.tui.sessions import Choice, SessionList
 from tutor.tui.status import StatusLine
+from tutor.tui.tunable import TunableApp
 from tutor.tui.tuning import Tuning
 from tutor.tui.welcome import Example
 
 
-class TutorApp(App[None]):
+class TutorApp(TunableApp):
     """The tutor in a terminal."""
 
     TITLE = "Tutor"
@@ -74,23 +75,13 @@ class TutorApp(App[None]):
         self.chat = Chat(store, lambda: self.sampling, session_id)
         self._open_tutor = open_tutor
 
-    @property
-    def settings(self) -> Settings:
-        """All settings as they count now."""
-        return self.tuning.settings
-
-    @property
-    def sampling(self) -> Sampling:
-        """The decoding settings; read at every token."""
-        return self.settings.sampling
-
     # Layout and start
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="main"):
             yield LessonList()
             yield self.chat
-            yield DecodingPanel(self.sampling)
+            yield DecodingPanel(self.settings)
         yield StatusLine()
         yield Footer()
 
@@ -106,7 +97,12 @@ class TutorApp(App[None]):
     @work(thread=True, exit_on_error=False)
     def _load(self) -> None:
         try:
-            self.chat.tutor = self._open_tutor(self._report)
+            try:
+                self.chat.tutor = self._open_tutor(self.settings, self._report)
+            except AdapterError as error:
+                self.call_from_thread(self.complain, str(error))
+                base = set_value(self.settings, "adapter", NONE)
+                self.chat.tutor = self._open_tutor(base, self._report)
             self.post_message(Loading("ready", 1.0))
         # Whatever is wrong with the model or the index is told in the app, which stays usable.
         except Exception as error:
@@ -118,14 +114,14 @@ class TutorApp(App[None]):
     def on_loading(self, event: Loading) -> None:
         line = self.query_one(StatusLine)
         if tutor := self.chat.tutor:
-            line.ready(tutor.info.name, tutor.n_ctx)
+            line.ready(tutor.info.name, tutor.n_ctx, tutor.engine.adapter)
         else:
             line.say(f"{event.stage} … {event.done:.0%}")
 
     def on_failed(self, event: Failed) -> None:
         if event.turn is None:
             self.query_one(StatusLine).say(event.reason)
-            self._complain(event.reason)
+            self.complain(event.reason)
 
     def _show_lessons(self) -> None:
         self.query_one(LessonList).show(self.lessons, self.store.read_sections(), self.chat.lesson)
@@ -155,13 +151,10 @@ class TutorApp(App[None]):
         self.query_one(StatusLine).show(event.figures)
         steps = [token.step for token in event.turn.events[-1:] if token.step]
         if not self.chat.answering:
-            self._preview(self.sampling)
+            self.preview(self.sampling)
         elif steps and self.chat.tutor:
             text = self.chat.tutor.engine.token_text
             self.query_one(Picture).show(steps[0], text, drawn=True)
-
-    def on_preset_chosen(self, event: Preset.Chosen) -> None:
-        self.action_command("preset", event.name)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         if isinstance(event.option_list, LessonList) and event.option.id:
@@ -178,13 +171,10 @@ class TutorApp(App[None]):
         self._close_screens()
         await self.chat.ask_about(event.question)
 
-    def on_knob_turned(self, event: Knob.Turned) -> None:
-        self._set(event.name, event.value)
-
     def _open_lesson(self, number: int, passage_id: str | None = None) -> None:
         lesson = next((found for found in self.lessons if found.number == number), None)
         if lesson is None:
-            self._complain(f"there is no lesson {number}: choose 1 to {len(self.lessons)}")
+            self.complain(f"there is no lesson {number}: choose 1 to {len(self.lessons)}")
             return
         self.chat.lesson = number
 
@@ -196,61 +186,17 @@ class TutorApp(App[None]):
 
         self.push_screen(Reader(lesson, passage_id, self.store.mark_read), closed)
 
-    def _set(self, name: str, value: Any) -> None:
-        self._tune(lambda: self.tuning.set(name, value))
-
-    def _tune(self, change: Callable[[], None]) -> None:
-        """Makes a change of the settings, and shows what it does to the next token."""
-        before = self.sampling
-        try:
-            change()
-        except SettingsError as error:
-            self._complain(str(error))
-        told = effect(before, self.sampling, None, None)
-        self.query_one(DecodingPanel).show(self.sampling, told)
-        if told and not self.chat.answering:
-            self._preview(before)
-
-    @work(thread=True, exclusive=True, group="preview", exit_on_error=False)
-    def _preview(self, before: Sampling) -> None:
-        """The next token under the settings before the last change, and under those of now."""
-        tutor, now = self.chat.tutor, self.sampling
-        if tutor is None:
-            return
-        try:
-            found = [tutor.engine.preview(sampling, ROWS) for sampling in (before, now)]
-        except EngineError:  # closed in the meantime
-            return
-        if found[0] and found[1]:
-            told = effect(before, now, found[0].step, found[1].step)
-            self.post_message(Previewed(found[1].step, told))
-
     def on_did(self, event: Did) -> None:
-        """Does what a request in plain words left to the app."""
-        performed = event.performed
-        if performed.sampling is not None:
-            sampling = performed.sampling
-            self._tune(lambda: self.tuning.sampling(sampling))
-        if performed.undo:
-            self._tune(self.tuning.undo)
-        if performed.screen:
-            self.call_later(self.action_command, performed.screen)
-
-    def on_previewed(self, event: Previewed) -> None:
-        if self.chat.tutor and not self.chat.answering:
-            text = self.chat.tutor.engine.token_text
-            self.query_one(Picture).show(event.step, text, drawn=False)
-            self.query_one(DecodingPanel).show(self.sampling, event.effect)
-
-    def _complain(self, text: str) -> None:
-        self.notify(text, severity="warning", markup=False)
+        """Opens what a request asked for; Textual calls the base class's handler too."""
+        if event.performed.screen:
+            self.call_later(self.action_command, event.performed.screen)
 
     # Commands
 
     def action_command(self, name: str, argument: str = "") -> None:
         """Does `/name argument`; keys, slash commands and the palette all end here."""
         if find(name) is None:
-            self._complain(f"there is no command /{name}: F1 lists them")
+            self.complain(f"there is no command /{name}: F1 lists them")
             return
         if name != "quit":
             self._close_screens()
@@ -262,7 +208,7 @@ class TutorApp(App[None]):
             if (result := method(argument)) is not None:
                 await result
         except (DemoError, StoreError, OSError) as error:
-            self._complain(str(error))
+            self.complain(str(error))
 
     def _close_screens(self) -> None:
         while isinstance(self.screen, ModalScreen):
@@ -299,30 +245,14 @@ class TutorApp(App[None]):
         if argument.isdecimal():
             self._open_lesson(int(argument))
         else:
-            self._complain("which lesson? for example /lesson 6")
-
-    def command_set(self, argument: str) -> None:
-        name, _, value = argument.partition(" ")
-        if name and value.strip():
-            self._set(name, value.strip())
-        else:
-            self._complain("name a setting and a value, for example /set temperature 1.2")
-
-    def command_reset(self, _: str) -> None:
-        self._tune(lambda: self.tuning.sampling(Sampling()))
-
-    def command_preset(self, argument: str) -> None:
-        self._tune(lambda: self.tuning.preset(argument))
-
-    def command_undo(self, _: str) -> None:
-        self._tune(self.tuning.undo)
+            self.complain("which lesson? for example /lesson 6")
 
     def command_demo(self, argument: str) -> None:
         self.push_screen(demo_screen(self.chat, self.lessons, argument))
 
     def command_compare(self, argument: str) -> None:
         if (tutor := self.chat.tutor) is None or self.chat.answering:
-            self._complain("wait until the tutor has finished: Esc stops an answer")
+            self.complain("wait until the tutor has finished: Esc stops an answer")
             return
         history = self.chat.history()
         last = history.pop().question if history and not argument else argument
@@ -333,7 +263,7 @@ class TutorApp(App[None]):
 
     def command_inspect(self, _: str) -> None:
         if (turn := self.chat.last_turn()) is None:
-            self._complain("there is no answer to look into yet")
+            self.complain("there is no answer to look into yet")
         else:
             self.push_screen(Inspector(self.chat, turn))
 
@@ -341,7 +271,7 @@ class TutorApp(App[None]):
         turn = self.chat.last_turn()
         trace = self.chat.trace(turn) if turn else None
         if trace is None:
-            self._complain("there is no traced answer yet: ask something first")
+            self.complain("there is no traced answer yet: ask something first")
         else:
             self.push_screen(PromptView(trace))
 
@@ -356,16 +286,16 @@ class TutorApp(App[None]):
 
     def command_rename(self, argument: str) -> None:
         if self.chat.conversation is None or not argument:
-            self._complain("ask something first, then name it: /rename TITLE")
+            self.complain("ask something first, then name it: /rename TITLE")
             return
         self.store.rename(self.chat.conversation, argument)
         self.notify(f"renamed to {argument}", markup=False)
 
     def command_export(self, argument: str) -> None:
         if self.chat.conversation is None:
-            self._complain("there is nothing to export yet")
+            self.complain("there is nothing to export yet")
         elif argument not in ("", "md", "json"):
-            self._complain("export as md or json")
+            self.complain("export as md or json")
         else:
             self._export(self.chat.conversation, argument or "md")
 
@@ -384,14 +314,14 @@ class TutorApp(App[None]):
             self.copy_to_clipboard(text)
             self.notify("answer copied")
         else:
-            self._complain("there is no answer to copy yet")
+            self.complain("there is no answer to copy yet")
 
     def command_theme(self, argument: str) -> None:
         if argument not in self.available_themes:
-            self._complain(f"themes: {', '.join(sorted(self.available_themes))}")
+            self.complain(f"themes: {', '.join(sorted(self.available_themes))}")
             return
         self.theme = argument
-        self._set("theme", argument)
+        self.set_setting("theme", argument)
 
     async def command_quit(self, _: str) -> None:
         await self.action_quit()

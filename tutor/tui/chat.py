@@ -21,6 +21,7 @@ from tutor.demos.demo import Shown
 from tutor.engine.events import TokenEvent
 from tutor.engine.settings import Sampling
 from tutor.sessions.store import Store, StoredMessage
+from tutor.settings import Settings
 from tutor.tui import answering
 from tutor.tui.composer import Composer
 from tutor.tui.conversation import Conversation, Turn
@@ -30,7 +31,7 @@ from tutor.tui.welcome import Example, Welcome
 if TYPE_CHECKING:
     from tutor.agent.tutor import Tutor
 
-OpenTutor = Callable[[Callable[[str, float], None]], "Tutor"]
+OpenTutor = Callable[[Settings, Callable[[str, float], None]], "Tutor"]
 """Loads the tutor, which takes seconds; told a stage and its share from 0 to 1 as it goes on."""
 
 
@@ -174,8 +175,7 @@ class Chat(Vertical):
             if message.role == "user":
                 question = message.text
             elif message.text:
-                shown = json.loads(message.answer)["answer"] if message.answer else message.text
-                found.append(exchange(question, shown, message.answer))
+                found.append(exchange(question, message.text, message.answer))
         return found
 
     @work(thread=True, group="answer", exit_on_error=False)

@@ -36,6 +36,7 @@ COMMANDS = (
     Command("demo", "Predict, then see: live demonstrations", "f6", "NAME INPUT", NAMES),
     Command("inspect", "Look inside the last answer, token by token", "f4"),
     Command("prompt", "Show the exact prompt of the last answer", "f7"),
+    Command("adapter", "Swap the adapter that speaks in or out", "f8", "NAME or none"),
     Command("new", "Begin a new conversation", "ctrl+n"),
     Command("sessions", "Resume, rename, export or delete conversations", "f9"),
     Command("rename", "Rename this conversation", argument="TITLE"),

@@ -16,6 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, Static
 
 from tutor.agent.compare import (
+    MOST_COLUMNS,
     Column,
     ColumnResult,
     Compared,
@@ -27,7 +28,7 @@ from tutor.agent.compare import (
 )
 from tutor.agent.question import QuestionError
 from tutor.agent.turn import Exchange
-from tutor.engine.errors import EngineError
+from tutor.engine.errors import AdapterError, EngineError
 from tutor.engine.events import TokenEvent
 from tutor.settings import Settings
 from tutor.text import visible
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from tutor.agent.tutor import Tutor
 
 _REFRESH_SECONDS = 0.05
-_MOST = 4
 _SUGGESTED = ("", "temperature=1.5", "rag=off", "greedy=true")
 
 
@@ -119,7 +119,7 @@ class CompareScreen(ModalScreen[None]):
                 yield ColumnView(0)
                 yield ColumnView(1)
             yield Static(
-                "Enter asks in all columns. A column takes NAME=VALUE, ... or rag=off",
+                "Enter asks in all columns. A column takes NAME=VALUE, ..., rag=off or adapter=none",
                 id="compare-told",
                 markup=False,
             )
@@ -140,7 +140,7 @@ class CompareScreen(ModalScreen[None]):
 
     async def action_columns(self, by: int) -> None:
         views = self._views
-        if self._cancel or not 2 <= len(views) + by <= _MOST:
+        if self._cancel or not 2 <= len(views) + by <= MOST_COLUMNS:
             return
         if by > 0:
             await self.query_one("#columns", Horizontal).mount(ColumnView(len(views)))
@@ -178,7 +178,7 @@ class CompareScreen(ModalScreen[None]):
                     self.post_message(self.Ended(event))
                 else:
                     self._said[event.column].append(event.event)
-        except (QuestionError, EngineError) as error:
+        except (QuestionError, EngineError, AdapterError) as error:
             self.post_message(self.Failed(str(error)))
 
     def _draw(self) -> None:

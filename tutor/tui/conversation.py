@@ -12,6 +12,7 @@ from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
 from tutor.agent.prompt import Prompt
+from tutor.agent.record import struck
 from tutor.engine.events import TokenEvent
 from tutor.text import plain
 
@@ -108,11 +109,12 @@ class Turn(Vertical):
         self.words = record["model_text"]
         self.set_class(not self.words, "-silent")
         if self.words:
-            await self.query_one(".words", Markdown).update(plain(self.words))
+            await self.query_one(".words", Markdown).update(plain(struck(record)))
             held = sum(sentence["supported"] for sentence in sentences)
+            unsupported = " (the others are struck)" if held < len(sentences) else ""
             self.query_one(".label", Static).update(
-                f"the model's own words; the lessons support {held} of its "
-                f"{len(sentences)} sentences:"
+                f"the model's own words ({variant(record)}); the lessons support {held} of "
+                f"their {len(sentences)} sentences{unsupported}:"
             )
         if record["stop_reason"] == "cancelled":
             self.show_state("stopped")
@@ -120,6 +122,12 @@ class Turn(Vertical):
     def show_state(self, text: str) -> None:
         """A line below the answer: thinking, stopped, what went wrong."""
         self.query_one(".state", Static).update(plain(text))
+
+
+def variant(record: dict[str, Any]) -> str:
+    """Who spoke: the adapter and how strongly it acted, or the base model."""
+    name = record.get("adapter")
+    return plain(f"adapter {name} x{record.get('adapter_scale', 1):g}") if name else "base model"
 
 
 class Conversation(VerticalScroll):

@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.widgets import Collapsible, Static
 
 from tutor.engine.settings import PRESETS, Sampling
+from tutor.settings import Settings
 from tutor.tui.picture import Picture
 
 # A press of an arrow key moves a knob by this much, between these ends of its bar.
@@ -25,6 +26,7 @@ _STEPS: dict[str, tuple[float, float, float]] = {
     "seed": (1, 0, 100),
     "max_tokens": (16, 16, 512),
     "greedy": (1, 0, 1),
+    "adapter_scale": (0.1, 0, 1),
 }
 _MORE_STEPS: dict[str, tuple[float, float, float]] = {
     "typical_p": (0.05, 0.05, 1),
@@ -59,30 +61,39 @@ class Knob(Static, can_focus=True):
             self.name = name
             self.value = value
 
-    def __init__(self, setting: str, sampling: Sampling) -> None:
+    def __init__(self, setting: str, settings: Settings) -> None:
         super().__init__(id=f"knob-{setting.replace('_', '-')}")
         self.setting = setting
-        self.sampling = sampling
-        self.tooltip = Sampling.model_fields[setting].description
+        self.settings = settings
+        self._field = (Sampling if setting in Sampling.model_fields else Settings).model_fields[
+            setting
+        ]
+        self.tooltip = self._field.description
+
+    @property
+    def value(self) -> Any:
+        """The setting as it counts now."""
+        decoding = self.setting in Sampling.model_fields
+        return getattr(self.settings.sampling if decoding else self.settings, self.setting)
 
     def render(self) -> Text:
-        value = getattr(self.sampling, self.setting)
+        value = self.value
         _, low, high = _ALL_STEPS[self.setting]
         shown = ("on" if value else "off") if isinstance(value, bool) else f"{value:g}"
         place = round((_BAR - 1) * min(max((value - low) / (high - low), 0), 1))
-        changed = value != Sampling.model_fields[self.setting].default
+        changed = value != self._field.default
         bar = "─" * place + "●" + "─" * (_BAR - 1 - place)
         return Text(
             f"{self.setting:<17}{shown:>5} {bar}{'*' if changed else ' '}",
             style="bold" if changed else "",
         )
 
-    def show(self, sampling: Sampling) -> None:
-        self.sampling = sampling
+    def show(self, settings: Settings) -> None:
+        self.settings = settings
         self.refresh()
 
     def action_turn(self, direction: int) -> None:
-        value = getattr(self.sampling, self.setting)
+        value = self.value
         if isinstance(value, bool):
             self.post_message(self.Turned(self.setting, not value))
             return
@@ -122,14 +133,14 @@ class Preset(Static, can_focus=True):
 class DecodingPanel(VerticalScroll, can_focus=False):
     """All knobs; a star marks what differs from the defaults."""
 
-    def __init__(self, sampling: Sampling) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__(id="decoding", classes="panel")
         self.border_title = "Decoding"
-        self._sampling = sampling
+        self._settings = settings
 
     def compose(self) -> ComposeResult:
         for name in _STEPS:
-            yield Knob(name, self._sampling)
+            yield Knob(name, self._settings)
         with Horizontal(id="presets"):
             for name in PRESETS:
                 yield Preset(name)
@@ -137,7 +148,7 @@ class DecodingPanel(VerticalScroll, can_focus=False):
         yield Static("", id="effect", markup=False)
         with Collapsible(title="more knobs", collapsed=True):
             for name in _MORE_STEPS:
-                yield Knob(name, self._sampling)
+                yield Knob(name, self._settings)
             yield Static("", id="order", markup=False)
         yield Static(
             "←→ or a click turns a knob, u takes it back; * differs from the default",
@@ -145,14 +156,18 @@ class DecodingPanel(VerticalScroll, can_focus=False):
         )
 
     def on_mount(self) -> None:
-        self.show(self._sampling)
+        self.show(self._settings)
 
-    def show(self, sampling: Sampling, effect: str = "") -> None:
+    def show(self, settings: Settings, effect: str = "") -> None:
         """The settings as they count now, and what the last change does."""
         for knob in self.query(Knob):
-            knob.show(sampling)
+            knob.show(settings)
         for preset in self.query(Preset):
-            preset.set_class(PRESETS[preset.preset] == sampling, "-current")
-        self.query_one("#order", Static).update(f"order: {' → '.join(sampling.order)}")
+            preset.set_class(PRESETS[preset.preset] == settings.sampling, "-current")
+        self.query_one("#order", Static).update(f"order: {' → '.join(settings.sampling.order)}")
         if effect:
-            self.query_one("#effect", Static).update(effect)
+            self.effect(effect)
+
+    def effect(self, text: str) -> None:
+        """Says what the last change does."""
+        self.query_one("#effect", Static).update(text)

@@ -9,7 +9,9 @@ from textual.message import Message
 
 from tutor.agent.prompt import Part
 from tutor.agent.turn import Performed, Retrieved
+from tutor.engine.events import Adapter
 from tutor.engine.trace import Step
+from tutor.settings import Settings
 from tutor.tui.conversation import Turn
 
 
@@ -42,6 +44,18 @@ class Previewed(Message):
         super().__init__()
         self.step = step
         self.effect = effect
+
+
+class Swapped(Message):
+    """Another variant speaks, or (`fault`) could not be taken after the settings `before`."""
+
+    def __init__(
+        self, adapter: Adapter | None, fault: str = "", before: Settings | None = None
+    ) -> None:
+        super().__init__()
+        self.adapter = adapter
+        self.fault = fault
+        self.before = before
 
 
 class Evidence(Message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 from textual.widgets import Static
 
+from tutor.engine.events import Adapter
 from tutor.tui.messages import Figures
 from tutor.tui.prompt_view import COLOURS
 
@@ -19,6 +20,7 @@ class StatusLine(Static):
         super().__init__("", id="status", markup=False)
         self._text = ""
         self._model = ""
+        self._adapter: Adapter | None = None
         self._figures: Figures | None = None
 
     def say(self, text: str) -> None:
@@ -26,10 +28,16 @@ class StatusLine(Static):
         self._text, self._figures = text, None
         self.refresh()
 
-    def ready(self, model: str, n_ctx: int) -> None:
+    def ready(self, model: str, n_ctx: int, adapter: Adapter | None) -> None:
         """The model is loaded; its context is empty."""
         self._model = model
+        self._adapter = adapter
         self.show(Figures(0, 0, 0, 0.0, n_ctx))
+
+    def speaks(self, adapter: Adapter | None) -> None:
+        """The adapter that acts on the next answer."""
+        self._adapter = adapter
+        self.refresh()
 
     def show(self, figures: Figures) -> None:
         self._figures = figures
@@ -51,6 +59,8 @@ class StatusLine(Static):
         text.append(f" · {f.tokens_per_second:.0f} tok/s")
         if self.size.width >= _NARROW:
             text.append(f" · {self._model}")
+            if self._adapter:
+                text.append(f" + {self._adapter.name} x{self._adapter.scale:g}")
         return text
 
     def _gauge(self, f: Figures) -> Text:

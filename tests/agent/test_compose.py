@@ -1,0 +1,37 @@
+"""Whatever is asked after whatever conversation, the prompt fits and holds the question whole."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tutor.agent.compose import compose
+from tutor.agent.turn import Exchange
+from tutor.engine.engine import Engine
+from tutor.engine.errors import EngineError
+
+TEXT = st.text(max_size=400)
+HISTORY = st.lists(st.builds(Exchange, TEXT, st.text(max_size=3_000)), max_size=6)
+
+
+@given(question=st.text(min_size=1, max_size=3_000), notes=st.lists(TEXT, max_size=4),
+       history=HISTORY, room=st.integers(0, 5_000))  # fmt: skip
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_prompt_fits_or_is_refused_and_nothing_in_it_is_a_control_token(
+    engine: Engine, question: str, notes: list[str], history: list[Exchange], room: int
+) -> None:
+    limit = engine.n_ctx - min(room, engine.n_ctx // 2)
+    try:
+        prompt = compose(engine, question, notes, history, room)
+    except EngineError:
+        assert engine.count(question) > limit // 2
+        return
+    assert len(prompt.tokens) <= limit
+    assert prompt.counts.get("history", 0) == 0 or prompt.dropped_exchanges < len(history)
+    template = {id for piece in prompt.pieces if piece.part == "template" for id in piece.ids}
+    for piece in prompt.pieces:
+        if piece.part != "template":
+            assert engine.end_id not in piece.ids
+    assert engine.end_id in template

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from index.cards import nearest_card
+from index.material import NOTES, Material, gathered
+from index.passages import without_markup
+from index.retriever import Retriever
+
+
+def material(retriever: Retriever, question: str) -> Material:
+    return gathered(retriever, retriever.search(question, 3))
+
+
+def test_a_known_questions_answer_is_the_first_note(retriever: Retriever) -> None:
+    question = "What is a model?"
+    found = material(retriever, question)
+    card = nearest_card(retriever, retriever.search(question, 3))
+    assert card is not None and found.card == card
+    assert found.notes[0] == without_markup(card.answer) and len(found.notes) <= NOTES
+
+
+def test_what_the_card_says_is_not_said_again_beside_it(retriever: Retriever) -> None:
+    found = material(retriever, "What is a model?")
+    assert found.card is not None
+    said = without_markup(found.card.answer)
+    assert all(without_markup(e.sentence) not in said for e in found.beside)
+
+
+def test_without_a_card_the_notes_are_the_picked_sentences(retriever: Retriever) -> None:
+    found = material(retriever, "why do those answers get wilder when that knob goes up so far")
+    assert found.card is None
+    assert found.notes == tuple(without_markup(e.sentence) for e in found.picked)[:NOTES]

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from corpus import load_gold
+from tutor.agent.tutor import Tutor
+from tutor.agent.variants import SHIPPED
+from tutor.lora.compare import SHOWN, compare, loops
+
+
+def test_base_and_tuned_answer_without_and_with_the_lessons(tutor: Tutor) -> None:
+    questions = load_gold("dev")[::70]
+    with tutor.engine.adapter_kept():
+        ways = list(compare(tutor, questions, SHIPPED))
+    assert [way.name for way in ways] == [
+        "base, without the lessons",
+        "base, with the lessons",
+        "tuned, without the lessons",
+        "tuned, with the lessons",
+        SHOWN,
+    ]
+    asked = [question for question in questions if question.answerable]
+    for way in ways:
+        assert way.scores.n == len(asked) == sum(s.n for s in way.by_lesson.values())
+    assert ways[-1].scores.right + ways[-1].scores.partly > ways[0].scores.right
+
+
+@pytest.mark.parametrize(
+    ("text", "round"),
+    [
+        ("The loss falls when the model learns. " * 3, True),
+        ("The loss falls when the model learns, and it rises when the model forgets.", False),
+        ("", False),
+    ],
+)
+def test_an_answer_that_says_a_run_of_words_twice_loops(text: str, round: bool) -> None:
+    assert loops(text) is round
