@@ -142,9 +142,17 @@ def test_a_model_without_a_chat_template_is_refused(tmp_path: Path, model_path: 
         Engine(tmp_path / "base.gguf")
 
 
-# Some control characters have no token in this vocabulary.
-@given(text=st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=300))
+@pytest.fixture(scope="module")
+def known(engine: Engine) -> frozenset[int]:
+    """The bytes that the vocabulary has a token for; this one lacks some, and drops them."""
+    pieces = (engine.token_bytes(id) for id in range(engine.info.n_vocab))
+    return frozenset(piece[0] for piece in pieces if len(piece) == 1)
+
+
+@given(text=st.text(max_size=300))
 @settings(max_examples=100, deadline=None)
-def test_the_bytes_of_the_tokens_are_the_bytes_of_the_text(engine: Engine, text: str) -> None:
+def test_the_bytes_of_the_tokens_are_the_bytes_of_the_text_that_the_vocabulary_knows(
+    engine: Engine, known: frozenset[int], text: str
+) -> None:
     data = b"".join(engine.token_bytes(id) for id in engine.tokenize(text))
-    assert data == text.encode("utf-8", "replace")
+    assert data == bytes(byte for byte in text.encode() if byte in known)
