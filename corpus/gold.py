@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -98,7 +99,16 @@ def load_gold(split: Split, folder: Path | None = None) -> list[GoldQuestion]:
 
     Raises CourseError naming file and line where one is wrong, or where an id stands twice.
     """
-    folder = (folder or GOLD) / split
+    return list(_shipped(split)) if folder is None else _read(folder / split, split)
+
+
+@cache
+def _shipped(split: Split) -> tuple[GoldQuestion, ...]:
+    """A split of ours, read once a process: search, scope and router all need the bank."""
+    return tuple(_read(GOLD / split, split))
+
+
+def _read(folder: Path, split: Split) -> list[GoldQuestion]:
     files = sorted(folder.glob("*.jsonl"))
     if not files:
         raise CourseError(f"no gold questions (*.jsonl) in {folder}")

@@ -181,7 +181,7 @@ class Retriever:
             for n, question in enumerate(passage.questions)
         ]
 
-    def nearest_question(self, text: str) -> float:
+    def nearest_known(self, text: str) -> float:
         """The best cosine of any question of the bank that a lesson answers."""
         cosines = self._vectors @ self.encoder.encode_one(self.mended(text))
         return float(cosines[self._kinds == _QUESTION].max())

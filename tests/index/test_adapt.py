@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from corpus import load_gold, load_lessons
-from index.adapt import BATCH, adapt, misspelled
+from index.adapt import BASE, BATCH, adapt, misspelled
 from index.passages import passages_of
 
 
@@ -21,6 +22,8 @@ def test_a_training_leaves_an_adapter_that_moves_the_vectors(tmp_path: Path) -> 
         passages_of(load_lessons()[:1], bank), bank, tmp_path, epochs=1,
         progress=lambda stage, done: seen.append(done),
     )  # fmt: skip
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == BASE
     weights = load_file(tmp_path / "adapter_model.safetensors")
     moved = [
         name for name, matrix in weights.items() if "lora_B" in name and matrix.abs().max() > 0

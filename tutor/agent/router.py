@@ -85,7 +85,7 @@ class Router:
         own = np.array([request.intent == intent for request in self._requests])
         vectors = np.stack([self._encoder.encode_one(text), self._encoder.encode_one(head)])
         nearest = float((vectors @ self._heads[own].T).max())
-        return self._retriever.nearest_question(text) > min(nearest + MARGIN, _THE_SAME)
+        return self._retriever.nearest_known(text) > min(nearest + MARGIN, _THE_SAME)
 
     def _payload(self, intent: str, text: str, readings: list[_Reading]) -> str | None:
         own = np.array([request.intent == intent for request in self._requests])

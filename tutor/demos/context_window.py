@@ -18,9 +18,10 @@ from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance,
 from tutor.demos.figures import Bar, Bars, Figure, Table
 from tutor.demos.tokens import shown
 from tutor.demos.workbench import Workbench
-from tutor.engine.engine import Engine, common_prefix
+from tutor.engine.engine import Engine
 from tutor.engine.events import Message
 from tutor.engine.settings import Sampling
+from tutor.engine.together import common_prefix
 
 MOST_CHARACTERS = 60_000
 _MESSAGE = 400

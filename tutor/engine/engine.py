@@ -39,7 +39,7 @@ from tutor.engine.generation import Comparison, Generation
 from tutor.engine.model import MAX_SEQUENCES, Aborted, Model
 from tutor.engine.sampler import SamplerChain
 from tutor.engine.settings import Sampling
-from tutor.engine.together import decode_together, shared_prefix
+from tutor.engine.together import common_prefix, decode_together, shared_prefix
 from tutor.engine.trace import Stage, log_normaliser_and_entropy, summarise
 
 T = TypeVar("T")
@@ -393,13 +393,3 @@ class Engine:
         return GenerationStats(
             len(prompt), generation.cached_tokens, said, first_token_ms, speed, stop, self.adapter
         )
-
-
-def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many tokens two sequences share at their beginning."""
-    length = 0
-    for x, y in zip(a, b):  # noqa: B905 (the shorter one decides)
-        if x != y:
-            break
-        length += 1
-    return length

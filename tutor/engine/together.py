@@ -35,12 +35,20 @@ class _Column:
         return len(self.prompt) + self.said - 1
 
 
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two sequences share at their beginning."""
+    length = 0
+    for x, y in zip(a, b):  # noqa: B905 (the shorter one decides)
+        if x != y:
+            break
+        length += 1
+    return length
+
+
 def shared_prefix(prompts: Sequence[Sequence[int]]) -> list[int]:
     """What all prompts begin with, but never the whole of one: its last token needs its logits."""
-    length = 0
-    while all(length < len(p) - 1 and p[length] == prompts[0][length] for p in prompts):
-        length += 1
-    return list(prompts[0][:length])
+    first = list(prompts[0][:-1])
+    return first[: min(common_prefix(first, prompt[:-1]) for prompt in prompts)]
 
 
 def decode_together(
