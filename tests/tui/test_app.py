@@ -209,3 +209,14 @@ async def test_the_sessions_list_exports_a_conversation_by_key(
         await wait_until(pilot, lambda: isinstance(app.screen, SessionList))
         await pilot.press("ctrl+s")
         await wait_until(pilot, lambda: (tmp_path / "conversation-1.md").exists())
+
+
+async def test_a_terminal_made_tiny_and_large_again_loses_nothing(app: TutorApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ask(pilot, QUESTION)
+        for size in ((1, 1), (3, 2), (200, 50), (80, 24)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+        turn = app.query(Turn).last()
+        assert "flattens the distribution" in turn.evidence and turn.region.width > 40
+        assert app.query_one(Composer).has_focus

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual import events
 from textual.message import Message
+from textual.strip import Strip
 from textual.widgets import TextArea
 
 from tutor.agent.question import QUESTION_LIMIT
@@ -52,6 +53,10 @@ class Composer(TextArea):
             self.app.notify(f"the input is full at {QUESTION_LIMIT:,} characters", markup=False)
         else:
             await super()._on_key(event)
+
+    def render_line(self, y: int) -> Strip:
+        # Textual wraps the placeholder, which fails at a width of nothing.
+        return super().render_line(y) if self.content_size.width > 0 else Strip.blank(0)
 
     @property
     def _at_last_line(self) -> bool:
