@@ -88,11 +88,14 @@ class Tutor:
                 lambda done: report("reading the lessons", done),
                 own=own_passages(engine.info),
             )
+            # Takes a minute when it is first done: a classifier is fitted to phrases of requests.
+            report("learning the requests", 0.0)
+            tutor = cls(lessons, retriever, engine, home)
         except BaseException:
             engine.close()
             raise
         report("ready", 1.0)
-        return cls(lessons, retriever, engine, home)
+        return tutor
 
     @property
     def info(self) -> ModelInfo:
