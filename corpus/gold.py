@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -114,7 +114,8 @@ def _read(folder: Path, split: Split) -> list[GoldQuestion]:
         raise CourseError(f"no gold questions (*.jsonl) in {folder}")
     questions: dict[str, GoldQuestion] = {}
     for path in files:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        # Not splitlines: it would cut at U+2028 and others, which may stand in a JSON string.
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
             if not line.strip():
                 continue
             where = f"{split}/{path.name}, line {number}"
@@ -130,6 +131,7 @@ def _read(folder: Path, split: Split) -> list[GoldQuestion]:
     return list(questions.values())
 
 
+@lru_cache(maxsize=1 << 16)
 def normalised(text: str) -> str:
     """Text as facts are compared: lower case, no markup, one space between words and signs."""
     text = unicodedata.normalize("NFKC", text).lower().replace("×", "x")

@@ -17,6 +17,8 @@ from corpus.gold import Split
 from corpus.lessons import CourseError
 
 INTENTS = Path(__file__).parent / "intents"
+QUESTION = "answer"
+"""The intent of what is no request: plain questions that come close to one."""
 
 _PAYLOAD = re.compile(r"\{(.*?)\}")
 
@@ -29,6 +31,11 @@ class Request:
     phrase: str
     head: str
     payload: str | None
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The phrase, and its head where it has a payload."""
+        return tuple(dict.fromkeys((self.phrase, self.head)))
 
 
 def load_requests(split: Split, folder: Path | None = None) -> list[Request]:

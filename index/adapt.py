@@ -5,7 +5,8 @@ win (InfoNCE over the whole course; van den Oord et al., 2018). The vectors sear
 twice an epoch and held still between (as in ANCE, Xiong et al., 2020), so that a step costs no more
 than its queries. A card's own wordings are hidden from it, and half of the time the whole bank is:
 the lessons' own text must be found too. Questions that no lesson answers shall stay far from
-everything, so that a cosine tells whether a question is answered at all.
+everything, so that a cosine tells whether a question is answered at all. Phrases of requests are
+asked like questions, and each intent is found like a passage: the router reads the same vectors.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from corpus import GoldQuestion
 from corpus.gold import states
+from corpus.intents import Request
 from index.encoder import MAX_PIECES, model_folder
 from index.passages import Passage, without_markup
 
@@ -43,18 +45,32 @@ _HIDDEN = -9.0
 
 
 @dataclass(frozen=True, slots=True)
+class _Known:
+    """What can be asked: a card of the bank, or a phrase of a request. `right` are the passages, or
+    the intent, that shall be found."""
+
+    wordings: tuple[str, ...]
+    right: frozenset[str]
+    section: str = ""
+    facts: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _Texts:
-    """Everything that is searched: the passage of each text, its card (-1: the lesson's own)."""
+    """Everything that is searched: whose it is (a passage's or an intent's, by place in `owners`),
+    and which of the known it words (-1: the lesson's own text)."""
 
     texts: list[str]
-    passage: NDArray[np.int64]
-    card: NDArray[np.int64]
+    owners: list[str]
+    owner: NDArray[np.int64]
+    known: NDArray[np.int64]
     sentence: NDArray[np.bool_]
 
 
 def adapt(
     passages: Sequence[Passage],
     bank: Sequence[GoldQuestion],
+    requests: Sequence[Request],
     to: Path,
     epochs: int = EPOCHS,
     seed: int = 0,
@@ -67,9 +83,11 @@ def adapt(
 
     torch.manual_seed(seed)
     draw = random.Random(seed)
-    cards = [card for card in bank if card.answerable]
+    known = [_Known(c.asked, c.relevant, c.section, c.facts) for c in bank if c.section]
+    cards = len(known)
+    known += [_Known(r.forms, frozenset((r.intent,))) for r in requests]
     unanswered = [card.question for card in bank if not card.answerable]
-    searched = _searched(passages, cards)
+    searched = _searched(passages, known)
     tokenizer = AutoTokenizer.from_pretrained(str(model_folder()))
     modules = ["query", "key", "value", "dense"]
     model = get_peft_model(
@@ -100,14 +118,14 @@ def adapt(
         model.train()
         return vectors
 
-    items = [(n, asked) for n, card in enumerate(cards) for asked in card.asked]
+    items = [(n, asked) for n, one in enumerate(known) for asked in one.wordings]
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.01)
     steps = epochs * (len(items) // BATCH)
     rate = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=steps + 1, pct_start=0.1
     )
-    loss_of = _loss(passages, cards, searched)
+    loss_of = _loss(known, cards, searched)
     done = 0
     for _ in range(epochs):
         batches = list(_batches(items, draw))
@@ -118,7 +136,7 @@ def adapt(
                 misspelled(text, draw) if draw.random() < _MISSPELLED else text for _, text in batch
             ]
             cosines = encode(asked) @ vectors.T
-            loss = loss_of(cosines, [card for card, _ in batch], draw.random() < 0.5)
+            loss = loss_of(cosines, [n for n, _ in batch], draw.random() < 0.5)
             if unanswered:
                 beside = draw.sample(unanswered, min(_UNANSWERED, len(unanswered)))
                 nearest = (encode(beside) @ vectors.T).amax(1)
@@ -151,46 +169,58 @@ def misspelled(text: str, draw: random.Random) -> str:
     return "".join(letters)
 
 
-def _searched(passages: Sequence[Passage], cards: Sequence[GoldQuestion]) -> _Texts:
-    card_of = {(card.section, asked): n for n, card in enumerate(cards) for asked in card.asked}
+def _searched(passages: Sequence[Passage], known: Sequence[_Known]) -> _Texts:
+    owners = [p.passage_id for p in passages]
+    owners += sorted({id for one in known for id in one.right} - set(owners))
+    place = {id: n for n, id in enumerate(owners)}
     texts: list[str] = []
-    passage, card, sentence = [], [], []
+    owner, whose, sentence = [], [], []
     for n, p in enumerate(passages):
-        own = [f"{p.section}\n{p.text}", p.section, *p.sentences]
-        texts += [*own, *p.questions]
-        passage += [n] * (len(own) + len(p.questions))
-        card += [-1] * len(own) + [card_of[p.passage_id, asked] for asked in p.questions]
-        sentence += [False, False] + [True] * len(p.sentences) + [False] * len(p.questions)
-    return _Texts(texts, np.array(passage), np.array(card), np.array(sentence))
+        own = p.own_texts
+        texts += own
+        owner += [n] * len(own)
+        whose += [-1] * len(own)
+        sentence += [False, False] + [True] * len(p.sentences)
+    for n, one in enumerate(known):
+        texts += one.wordings
+        owner += [place[one.section or min(one.right)]] * len(one.wordings)
+        whose += [n] * len(one.wordings)
+        sentence += [False] * len(one.wordings)
+    return _Texts(texts, owners, np.array(owner), np.array(whose), np.array(sentence))
 
 
 def _loss(
-    passages: Sequence[Passage], cards: Sequence[GoldQuestion], searched: _Texts
+    known: Sequence[_Known], cards: int, searched: _Texts
 ) -> Callable[[Any, Sequence[int], bool], Any]:
-    """The loss of cosines (batch, texts) for the queries of some cards."""
+    """The loss of cosines (batch, texts) for the queries of some known ones, by their places.
+
+    The first `cards` of the known are the bank, which the last argument hides as a whole.
+    """
     import torch
 
-    place = {p.passage_id: n for n, p in enumerate(passages)}
-    owner = torch.tensor(searched.passage)
-    card_of = torch.tensor(searched.card)
-    right = torch.zeros(len(cards), len(passages), dtype=torch.bool)
+    place = {id: n for n, id in enumerate(searched.owners)}
+    owner, whose = torch.tensor(searched.owner), torch.tensor(searched.known)
+    in_bank = (whose >= 0) & (whose < cards)
+    right = torch.zeros(len(known), len(place), dtype=torch.bool)
     stating: list[tuple[list[int], list[int]]] = []
-    for n, card in enumerate(cards):
-        right[n, [place[id] for id in card.relevant]] = True
-        own = (searched.passage == place[card.section or ""]) & searched.sentence
+    for n, one in enumerate(known):
+        right[n, [place[id] for id in one.right]] = True
+        own = (searched.owner == place.get(one.section, -1)) & searched.sentence
         inside = np.flatnonzero(own).tolist()
-        stating.append(
-            (inside, [k for k, i in enumerate(inside)
-                      if any(states(searched.texts[i], fact) for fact in card.facts)])
-        )  # fmt: skip
+        good = [
+            k
+            for k, i in enumerate(inside)
+            if any(states(searched.texts[i], fact) for fact in one.facts)
+        ]
+        stating.append((inside, good))
 
     def loss(cosines: Any, batch: Sequence[int], without_bank: bool) -> Any:
         ids = torch.tensor(batch)
-        hidden = card_of[None, :] == ids[:, None]
+        hidden = whose[None, :] == ids[:, None]
         if without_bank:
-            hidden = hidden | (card_of >= 0)[None, :]
+            hidden = hidden | in_bank[None, :]
         cosines = cosines.masked_fill(hidden, _HIDDEN)
-        best = torch.full((len(batch), len(passages)), _HIDDEN)
+        best = torch.full((len(batch), len(place)), _HIDDEN)
         best = best.scatter_reduce(1, owner.expand(len(batch), -1), cosines, "amax")
         near = best.masked_fill(~right[ids], _HIDDEN).amax(1)
         won = (best / _TEMPERATURE).log_softmax(1).masked_fill(~right[ids], -1e9).logsumexp(1)

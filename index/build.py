@@ -16,8 +16,10 @@ import numpy as np
 from filelock import FileLock
 
 from index.encoder import Encoder, Vectors, prepared_encoder
+from index.export import encoder_name
 from index.passages import Passage
-from index.store import VectorStore
+from index.shipped import ShippedEncoder
+from index.store import OtherVersionError, VectorStore
 
 _STEP = 16
 
@@ -90,7 +92,7 @@ def cached_vectors(texts: Sequence[str], name: str, cache: Path, encoder: Encode
     keys = [encoder.name, *texts]
     if (kept := _read_snapshot(snapshot, keys)) is not None:
         return np.concatenate(kept)
-    found = encoder.encode(texts)
+    found = ShippedEncoder(encoder).encode(texts)
     snapshot.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "index.lock"):
         _write_snapshot(snapshot, keys, [found])
@@ -155,12 +157,13 @@ def _synchronise(
     gone = [id for id, digest in known.items() if wanted.get(id) != digest]
     new = [p for p in passages if known.get(p.passage_id) != p.digest]
     store.remove(gone)
+    shipped = ShippedEncoder(encoder)
     for start in range(0, len(new), _STEP):
-        store.add(new[start : start + _STEP], encoder)
+        store.add(new[start : start + _STEP], shipped)
         report(0.5 + 0.5 * min(start + _STEP, len(new)) / len(new))
     vectors = store.vectors()
     for passage in passages:
-        if len(vectors[passage.passage_id]) != 2 + len(passage.sentences) + len(passage.questions):
+        if len(vectors[passage.passage_id]) != passage.question_rows.stop:
             raise ValueError(f"{passage.passage_id} is stored in part")
     store.close()
     return len(new), len(gone), len(passages) - len(new), vectors
@@ -173,10 +176,12 @@ def status(cache: Path, passages: Sequence[Passage]) -> IndexStatus:
         return IndexStatus("missing", 0, 0, folder)
     with FileLock(cache / "index.lock"):
         try:
-            store = VectorStore(folder / "chroma")
+            store = VectorStore(folder / "chroma", encoder_name())
             known = store.digests()
             vectors = sum(len(v) for v in store.vectors().values())
             store.close()
+        except OtherVersionError:
+            return IndexStatus("stale", 0, 0, folder)
         except Exception:  # see _update
             return IndexStatus("damaged", 0, 0, folder)
     wanted = {passage.passage_id: passage.digest for passage in passages}

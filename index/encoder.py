@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -57,6 +58,7 @@ class Encoder:
         self._tokenizer.enable_truncation(MAX_PIECES)
         self._tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")
         self._recent: dict[str, Vectors] = {}
+        self._lock = threading.Lock()
 
     @property
     def words(self) -> list[str]:
@@ -66,11 +68,14 @@ class Encoder:
     def encode_one(self, text: str) -> Vectors:
         """The vector of one text, (384,). The last few are remembered: a turn asks for the same
         question several times."""
-        if text not in self._recent:
-            while len(self._recent) >= _REMEMBERED:
-                self._recent.pop(next(iter(self._recent)), None)
-            self._recent[text] = self.encode([text])[0]
-        return self._recent[text]
+        vector = self._recent.get(text)
+        if vector is None:
+            vector = self.encode([text])[0]
+            with self._lock:
+                while len(self._recent) >= _REMEMBERED:
+                    self._recent.pop(next(iter(self._recent)))
+                self._recent[text] = vector
+        return vector
 
     def encode(self, texts: Sequence[str], batch: int = 32) -> Vectors:
         """Vectors of shape (len(texts), 384), L2-normalised, float32."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from index.encoder import Vectors
 from index.lexical import content_words
 from index.passages import Passage
 from index.retriever import Hit, Retriever
 
-OVERLAP_WEIGHT = 0.1
+COSINE_WEIGHT = 0.3
+ANSWERED_WEIGHT = 0.8
+"""Of the cosine to the nearest question of the bank that the sentence answers: a sentence is often
+worded unlike what is asked, and a known question tells that it is the answer all the same."""
+OVERLAP_WEIGHT = 0.05
 FIRST_BONUS = 0.2
 """A section opens with its answer in one sentence (corpus convention)."""
 RANK_COST = 0.2
@@ -30,9 +37,17 @@ class Evidence:
 
 
 def evidence(
-    retriever: Retriever, query: str, hits: Sequence[Hit], n: int = 3, context: str = ""
+    retriever: Retriever,
+    query: str,
+    hits: Sequence[Hit],
+    n: int = 3,
+    context: str = "",
+    wanted: Callable[[Evidence], bool] = lambda sentence: True,
 ) -> list[Evidence]:
-    """The `n` best sentences of the hits: best passage first, in reading order inside it."""
+    """The `n` best sentences of the hits: best passage first, in reading order inside it.
+
+    `wanted` leaves out what it is false for.
+    """
     query = retriever.mended(query)
     vector = retriever.encoder.encode_one(query)
     if context:
@@ -42,17 +57,33 @@ def evidence(
     found: list[tuple[float, int, int, Evidence]] = []
     for hit in hits:
         cosines = retriever.sentence_vectors(hit.passage) @ vector
-        for place, (sentence, cosine) in enumerate(
-            zip(hit.passage.sentences, cosines, strict=True)
-        ):
+        answered = _answered(hit.passage, retriever.question_vectors(hit.passage) @ vector)
+        for place, sentence in enumerate(hit.passage.sentences):
             shared = asked & set(content_words(sentence))
             score = (
-                float(cosine)
+                COSINE_WEIGHT * float(cosines[place])
+                + ANSWERED_WEIGHT * float((cosines if answered is None else answered)[place])
                 + OVERLAP_WEIGHT * len(shared) / max(len(asked), 1)
                 + FIRST_BONUS * (place == 0)
                 - RANK_COST * (hit.rank - 1)
                 - SHORT_COST * (len(sentence.split()) < SHORT)
             )
-            found.append((score, hit.rank, place, Evidence(hit.passage, sentence, score)))
+            picked = Evidence(hit.passage, sentence, score)
+            if wanted(picked):
+                found.append((score, hit.rank, place, picked))
     best = sorted(found, key=lambda item: -item[0])[:n]
     return [item[3] for item in sorted(best, key=lambda item: item[1:3])]
+
+
+def _answered(passage: Passage, cosines: Vectors) -> Vectors | None:
+    """For each sentence the best cosine of a question that it answers, 0 where it answers none.
+
+    None for a passage of which no bank tells what its sentences answer.
+    """
+    if not any(passage.stating):
+        return None
+    best = np.zeros(len(passage.sentences), dtype=np.float32)
+    for cosine, places in zip(cosines, passage.stating, strict=True):
+        for place in places:
+            best[place] = max(best[place], cosine)
+    return best

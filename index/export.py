@@ -26,10 +26,15 @@ _CHECKS = (
 )
 
 
+def encoder_name() -> str:
+    """The name of the encoder's weights: another adapter makes another encoder."""
+    weights = (ADAPTER / "adapter_model.safetensors").read_bytes()
+    return f"all-MiniLM-L6-v2-{hashlib.sha256(weights).hexdigest()[:12]}"
+
+
 def exported(folder: Path, progress: Callable[[float], None]) -> Path:
     """The ONNX file in `folder`, made if it is not there. Raises RetrievalError if it is wrong."""
-    weights = (ADAPTER / "adapter_model.safetensors").read_bytes()
-    target = folder / f"all-MiniLM-L6-v2-{hashlib.sha256(weights).hexdigest()[:12]}.onnx"
+    target = folder / f"{encoder_name()}.onnx"
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,11 +64,15 @@ def _export(target: Path, progress: Callable[[float], None]) -> None:
 
     import numpy as np
     import torch
+    import transformers
 
     from index.encoder import Encoder
 
     progress(0.1)
-    original = adapted()
+    transformers.utils.logging.disable_progress_bar()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        original = adapted()
     transformer = original[0].auto_model.eval()
     transformer.config._attn_implementation = "eager"
 

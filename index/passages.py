@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from corpus import GoldQuestion, Lesson, Section, load_gold, load_lessons
+from corpus.gold import states
 
 # A sentence ends at . ! or ? before white space and a capital, digit, quote or code; not after
-# an abbreviation or an initial.
-_END = re.compile(r"(?<=[.!?])[\"')\]*]*\s+(?=[\"'(*`]*[A-Z0-9`])")
+# an ellipsis, an abbreviation or an initial.
+_END = re.compile(r"(?<=[.!?])(?<!\.\.\.)[\"')\]*]*\s+(?=[\"'(*`]*[A-Z0-9`])")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|al|Fig|approx|Dr|Mr|Ms|St|No)|\b[A-Z])\.$")
 _MARKUP = re.compile(r"\*{1,2}(?=\S)|(?<=\S)\*{1,2}|`")
 
@@ -30,14 +32,34 @@ class Passage:
     """What learners asked that this section answers: the question bank's wordings."""
     answers: tuple[str, ...]
     """The bank's checked answer to each of the questions; empty where there is no bank."""
-    digest: str
+    stating: tuple[tuple[int, ...], ...] = ()
+    """For each of the questions the places of the sentences that state a fact of its answer."""
+
+    @property
+    def own_texts(self) -> list[str]:
+        """The lesson's words that get a vector: heading and text, heading, sentences."""
+        parts = (f"{self.section}\n{self.text}", self.section, *self.sentences)
+        return [without_markup(part) for part in parts]
+
+    @property
+    def digest(self) -> str:
+        """Another one whenever a text that gets a vector is another, or is cut otherwise."""
+        return hashlib.sha256("\n".join((self.title, *self.texts)).encode()).hexdigest()
+
+    @property
+    def sentence_rows(self) -> slice:
+        """The places of the sentences among `texts`."""
+        return slice(2, 2 + len(self.sentences))
+
+    @property
+    def question_rows(self) -> slice:
+        """The places of the bank's questions among `texts`."""
+        return slice(2 + len(self.sentences), 2 + len(self.sentences) + len(self.questions))
 
     @property
     def texts(self) -> list[str]:
-        """What gets a vector, in this order: heading and text, heading, sentences, questions."""
-        whole = f"{self.section}\n{self.text}"
-        parts = (whole, self.section, *self.sentences, *self.questions)
-        return [without_markup(part) for part in parts]
+        """What gets a vector, in this order: the lesson's own words, the bank's questions."""
+        return self.own_texts + [without_markup(question) for question in self.questions]
 
 
 def split_sentences(text: str) -> list[str]:
@@ -85,24 +107,36 @@ def unanswered() -> list[str]:
 
 def passages_of(lessons: Sequence[Lesson], bank: Sequence[GoldQuestion] = ()) -> list[Passage]:
     """Every section of every lesson, in reading order, each with its questions of the bank."""
-    asked: dict[str, list[str]] = {}
-    answers: dict[str, list[str]] = {}
-    for question in bank:
-        if question.section and question.answer:
-            asked.setdefault(question.section, []).extend(question.asked)
-            answers.setdefault(question.section, []).extend([question.answer] * len(question.asked))
+    cards: dict[str, list[GoldQuestion]] = defaultdict(list)
+    for card in bank:
+        if card.section:
+            cards[card.section].append(card)
     return [
-        passage_from(
-            lesson.number,
-            lesson.title,
-            section.heading,
-            section.text,
-            asked.get(section.passage_id, ()),
-            answers.get(section.passage_id, ()),
-        )
+        _with_cards(lesson, section, cards[section.passage_id])
         for lesson in lessons
         for section in lesson.sections
     ]
+
+
+def _with_cards(lesson: Lesson, section: Section, cards: Sequence[GoldQuestion]) -> Passage:
+    passage = passage_from(
+        lesson.number,
+        lesson.title,
+        section.heading,
+        section.text,
+        [asked for card in cards for asked in card.asked],
+        [card.answer or "" for card in cards for _ in card.asked],
+    )
+    stating = [
+        tuple(
+            n
+            for n, sentence in enumerate(passage.sentences)
+            if any(states(sentence, fact) for fact in card.facts)
+        )
+        for card in cards
+    ]
+    each = (found for card, found in zip(cards, stating, strict=True) for _ in card.asked)
+    return replace(passage, stating=tuple(each))
 
 
 def passage_from(
@@ -123,5 +157,4 @@ def passage_from(
         tuple(split_sentences(text)),
         tuple(questions),
         tuple(answers),
-        hashlib.sha256("\n".join((title, heading, text, *questions)).encode()).hexdigest(),
     )

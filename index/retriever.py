@@ -1,9 +1,9 @@
 """Finds the passages for a question: vectors and BM25, fused.
 
-A passage scores as its best vector (whole text, heading, one of its sentences, or a question of
-the bank that it answers); a share of the z-scored BM25 score is added. The course has a few
-thousand vectors: one matrix product over all of them is faster than a round trip to the store,
-and exact.
+A passage scores as the mean of its two best vectors (whole text, heading, one of its sentences, or
+a question of the bank that it answers); a share of the z-scored BM25 score is added. The course has
+a few ten thousand vectors: one matrix product over all of them is faster than a round trip to the
+store, and exact.
 """
 
 from __future__ import annotations
@@ -29,11 +29,14 @@ RRF_K = 60
 """The constant of reciprocal rank fusion (Cormack et al., 2009)."""
 Places = NDArray[np.int64]
 _WHOLE, _HEADING, _SENTENCE, _QUESTION = range(4)
+_UNUSED = -4.0
+"""Added to the cosine of a vector that shall not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A found passage and why. `score` is the fusion of `dense` (a cosine) and `bm25`."""
+    """A found passage and why. `score` is the fusion of `dense` (the mean of its two best cosines)
+    and `bm25`."""
 
     passage: Passage
     score: float
@@ -44,6 +47,8 @@ class Hit:
     bm25_rank: int
     closest: str
     """The text of the passage (or the question of the bank) that is closest in meaning."""
+    cosine: float
+    """Of that text."""
     matched: tuple[str, ...]
     """The query's content words that the passage contains, stemmed."""
 
@@ -55,7 +60,8 @@ class Found:
     query: str
     hits: tuple[Hit, ...]
     nearest: float
-    """The best cosine of any passage: the fused one, for a question of few words the higher one."""
+    """The best `dense` of any passage; for a follow-up of few words at least the one together with
+    the question before."""
     known_words: float
     """The share of the query's content words that occur in the lessons, 0 to 1."""
     aside: float
@@ -86,7 +92,7 @@ class Retriever:
         self._kinds = kinds = np.concatenate([_kinds(passage) for passage in passages])
         allowed = [settings.whole, settings.heading, settings.sentences, settings.questions]
         # What a vector's cosine is moved by; a kind that is not used is moved out of sight.
-        self._offsets = np.where(np.array(allowed)[kinds], 0.0, -2.0).astype(np.float32)
+        self._offsets = np.where(np.array(allowed)[kinds], 0.0, _UNUSED).astype(np.float32)
         self._offsets[kinds == _QUESTION] += settings.question_offset
         self._spelling = Spelling((f"{p.section} {p.text}" for p in passages), encoder.words)
         self._lexicon = Lexicon([_words(passage, settings) for passage in passages])
@@ -104,8 +110,9 @@ class Retriever:
 
         `own` are passages made at run time, searched like the others and not indexed.
         """
-        encoder = prepared_encoder(cache, progress)
-        vectors = indexed_vectors(passages, cache, encoder, progress)
+        report = progress or (lambda done: None)
+        encoder = prepared_encoder(cache, lambda done: report(done / 2))
+        vectors = indexed_vectors(passages, cache, encoder, report)
         if own:
             vectors = [*vectors, *own_vectors(own, cache, encoder)]
         beside = cached_vectors(unanswered(), "aside", cache, encoder)
@@ -126,12 +133,12 @@ class Retriever:
             raise RetrievalError("the query is empty: type a few words")
         settings = self.settings
         asked, query = query, self.mended(query)
-        closest, dense = self._dense(query)
+        closest, cosines, dense = self._dense(query)
         bm25 = self._lexicon.scores(query)
         nearest, aside = 0.0, self._nearest_aside(query)
         if context:
             share, joint = settings.context_weight, f"{context} {query}"
-            together = self._dense(joint)[1]
+            together = self._dense(joint)[2]
             dense = (1 - share) * dense + share * together
             if len(content_words(query)) <= _FEW_WORDS:
                 nearest, aside = float(together.max()), self._nearest_aside(joint)
@@ -161,6 +168,7 @@ class Retriever:
                 int(ranks["dense"][i]),
                 int(ranks["bm25"][i]),
                 _text(self.passages[i], int(closest[i])),
+                float(cosines[i]),
                 tuple(sorted(words & self._lexicon.words(i))),
             )
             for rank, i in enumerate(best, start=1)
@@ -176,9 +184,11 @@ class Retriever:
     def questions(self) -> list[tuple[str, Vectors]]:
         """All questions of the bank with their vectors (384,)."""
         return [
-            (question, vectors[2 + len(passage.sentences) + n])
+            (question, vector)
             for passage, vectors in zip(self.passages, self._per_passage, strict=True)
-            for n, question in enumerate(passage.questions)
+            for question, vector in zip(
+                passage.questions, vectors[passage.question_rows], strict=True
+            )
         ]
 
     def nearest_known(self, text: str) -> float:
@@ -188,24 +198,28 @@ class Retriever:
 
     def sentence_vectors(self, passage: Passage) -> Vectors:
         """The vectors of a passage's sentences, (sentences, 384)."""
-        vectors = self._per_passage[self._place[passage.passage_id]]
-        return vectors[2 : 2 + len(passage.sentences)]
+        return self._per_passage[self._place[passage.passage_id]][passage.sentence_rows]
 
     def question_vectors(self, passage: Passage) -> Vectors:
         """The vectors of a passage's questions of the bank, (questions, 384)."""
-        return self._per_passage[self._place[passage.passage_id]][2 + len(passage.sentences) :]
+        return self._per_passage[self._place[passage.passage_id]][passage.question_rows]
 
     def _nearest_aside(self, query: str) -> float:
         if self._aside is None:
             return 0.0
         return float((self._aside @ self.encoder.encode_one(query)).max())
 
-    def _dense(self, query: str) -> tuple[Places, Vectors]:
-        """For every passage: which of its vectors is closest, and its cosine."""
+    def _dense(self, query: str) -> tuple[Places, Vectors, Vectors]:
+        """For every passage: which of its vectors is closest, its cosine, and the mean of the two
+        best ones, since one alone may be near by chance."""
         cosines = self._vectors @ self.encoder.encode_one(query) + self._offsets
-        best = np.maximum.reduceat(cosines, self._starts)
-        places = [int(part.argmax()) for part in np.split(cosines, self._starts[1:])]
-        return np.array(places), np.asarray(best, dtype=np.float32)
+        places = np.array([part.argmax() for part in np.split(cosines, self._starts[1:])])
+        closest = self._starts + places
+        best = cosines[closest]
+        cosines[closest] = _UNUSED
+        second = np.maximum.reduceat(cosines, self._starts)
+        second = np.where(second > _UNUSED / 2, second, best)
+        return places, best, np.asarray((best + second) / 2, dtype=np.float32)
 
 
 def _kinds(passage: Passage) -> Places:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from index.encoder import Encoder, Vectors
+from index.encoder import Vectors
 from index.passages import Passage
+from index.shipped import ShippedEncoder
 
 COLLECTION = "lesson-sentences"
 SCHEMA = 2
@@ -20,11 +21,15 @@ SCHEMA = 2
 encoder, is rebuilt."""
 
 
+class OtherVersionError(Exception):
+    """The index holds other vectors than those that are asked for."""
+
+
 class VectorStore:
     """Vectors of passages by passage id. Not safe for several processes: index.build locks."""
 
-    def __init__(self, folder: Path, encoder: str | None = None) -> None:
-        """`encoder` names whose vectors these are; None reads whatever is there."""
+    def __init__(self, folder: Path, encoder: str) -> None:
+        """`encoder` names whose vectors these are. Raises OtherVersionError where they are not."""
         import chromadb
 
         self._client = chromadb.PersistentClient(
@@ -33,11 +38,12 @@ class VectorStore:
         self._collection: Any = self._client.get_or_create_collection(
             COLLECTION,
             embedding_function=None,
-            metadata={"hnsw:space": "cosine", "schema": SCHEMA, "encoder": encoder or ""},
+            metadata={"hnsw:space": "cosine", "schema": SCHEMA, "encoder": encoder},
         )
         stored = self._collection.metadata or {}
-        if stored.get("schema") != SCHEMA or encoder not in (None, stored.get("encoder")):
-            raise ValueError("the index was made by another version")
+        if (stored.get("schema"), stored.get("encoder")) != (SCHEMA, encoder):
+            self._client.close()
+            raise OtherVersionError("the index was made by another version")
 
     def close(self) -> None:
         self._client.close()
@@ -51,7 +57,7 @@ class VectorStore:
         if passage_ids:
             self._collection.delete(where={"passage_id": {"$in": list(passage_ids)}})
 
-    def add(self, passages: Sequence[Passage], encoder: Encoder) -> None:
+    def add(self, passages: Sequence[Passage], encoder: ShippedEncoder) -> None:
         """Embeds and stores passages that are not there yet."""
         texts, ids, rows = [], [], []
         for passage in passages:

@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tutor.home": set(),
     "tutor.text": set(),
     "tutor.settings": {"tutor.engine"},
-    "tutor.sessions": set(),
+    "tutor.sessions": {"tutor.text"},
     "tutor.demos": {"tutor.engine", "tutor.text", "index", "prompts", "corpus"},
     "tutor.drawing": {"tutor.demos"},
     "tutor.agent": {
@@ -111,6 +111,11 @@ def test_help_imports_nothing_heavy() -> None:
 def test_the_app_imports_neither_torch_nor_transformers() -> None:
     loaded = loaded_by("import tutor.tui.app, tutor.agent.tutor")
     assert not loaded & {"torch", "transformers", "sentence_transformers"}
+
+
+def test_the_first_frame_waits_for_no_model_and_no_index() -> None:
+    loaded = loaded_by("import tutor.tui.app")
+    assert not loaded & {"llama_cpp", "bm25s", "scipy", "rapidfuzz", "chromadb", "onnxruntime"}
 
 
 def test_a_question_opens_no_network_connection(cache: Path, model_path: Path) -> None:

@@ -33,6 +33,23 @@ def test_an_unknown_setting_names_the_known_ones() -> None:
         set_value(Settings(), "warmth", 1)
 
 
+def test_an_order_that_lacks_stages_is_told_in_plain_words() -> None:
+    with pytest.raises(SettingsError, match=r"^order: name every stage once"):
+        set_value(Settings(), "order", "top_k")
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [('{"warmth": 1}', "warmth"), ('{"sampling": {"top_p": 2}}', r"sampling\.top_p")],
+)
+def test_a_file_with_a_wrong_field_is_refused_by_its_name(
+    tmp_path: Path, text: str, field: str
+) -> None:
+    (tmp_path / "s.json").write_text(text)
+    with pytest.raises(SettingsError, match=rf"\({field}: "):
+        load(tmp_path / "s.json")
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text("{")
     with pytest.raises(SettingsError, match=r"s\.json"):
@@ -50,3 +67,12 @@ def test_whatever_a_setting_is_given_is_taken_and_kept_or_refused(name: str, val
         assert name in str(error)
         return
     assert Settings.model_validate_json(taken.model_dump_json()) == taken
+
+
+def test_biases_are_read_from_ids_and_numbers() -> None:
+    assert set_value(Settings(), "logit_bias", "5=1, 7=-2.5").sampling.logit_bias == {
+        5: 1.0,
+        7: -2.5,
+    }
+    with pytest.raises(SettingsError, match="logit_bias"):
+        set_value(Settings(), "logit_bias", '{"5": 1}')

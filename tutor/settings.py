@@ -52,7 +52,11 @@ def set_value(settings: Settings, name: str, value: object) -> Settings:
     try:
         return Settings.model_validate(settings.model_dump() | data)
     except ValidationError as error:
-        raise SettingsError(f"{name}: {error.errors()[0]['msg'].lower()}, not {value!r}") from error
+        raise SettingsError(f"{name}: {_told(error).lower()}, not {value!r}") from error
+
+
+def _told(error: ValidationError) -> str:
+    return error.errors()[0]["msg"].removeprefix("Value error, ")
 
 
 def from_environment(settings: Settings, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -73,7 +77,10 @@ def load(file: Path) -> Settings:
     except FileNotFoundError:
         return Settings()
     except (OSError, UnicodeDecodeError, ValidationError) as error:
-        what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        what = str(error)
+        if isinstance(error, ValidationError):
+            where = ".".join(map(str, error.errors()[0]["loc"]))
+            what = f"{where}: {_told(error)}" if where else _told(error)
         raise SettingsError(f"{file} cannot be read ({what}): mend it or delete it") from error
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 
 def plain(text: str) -> str:
-    """The text without control characters (ESC and friends), but with newlines and tabs."""
-    return "".join(c for c in text if c.isprintable() or c in "\n\t")
+    """The text without control characters (ESC and friends), but with newlines and tabs.
+
+    White space of other kinds (no-break, ideographic) becomes a space.
+    """
+    kept = (c if c.isprintable() or c in "\n\t" else " " if c.isspace() else "" for c in text)
+    return "".join(kept)
 
 
 def visible(text: str, keep: str = "") -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tutor.agent.compare import Column, Compared, CompareError, column_of, compare, difference
+from tutor.agent.turn import Exchange
 from tutor.agent.tutor import Tutor
 from tutor.agent.variants import NONE
 from tutor.engine.settings import Sampling
@@ -66,3 +67,12 @@ def test_columns_of_different_adapters_speak_one_after_another(tutor: Tutor) -> 
     assert "no adapter" in difference(tuned, base)
     if found.partings[1]:
         assert "other weights" in found.partings[1].reason
+
+
+def test_in_a_long_conversation_the_columns_have_room_together(tutor: Tutor) -> None:
+    history = [Exchange(f"question {n}", "answer " * 100) for n in range(20)]
+    columns = [Column(GREEDY), Column(GREEDY, rag=False), Column(GREEDY, adapter=NONE)]
+    *_, found = compare(tutor, QUESTION, columns, history)
+    assert isinstance(found, Compared)
+    told = [result.stats.prompt_tokens for result in found.results if result.stats]
+    assert len(told) == 3 and told[0] == told[2] > tutor.n_ctx / 2

@@ -35,3 +35,27 @@ def test_a_prompt_fits_or_is_refused_and_nothing_in_it_is_a_control_token(
         if piece.part != "template":
             assert engine.end_id not in piece.ids
     assert engine.end_id in template
+
+
+def talk(turns: int, words: int) -> list[Exchange]:
+    return [Exchange(f"question {n}", "answer " * words) for n in range(turns)]
+
+
+def dropped(engine: Engine, history: list[Exchange]) -> int:
+    return compose(engine, "What is a token?", ["A piece."], history, 160).dropped_exchanges
+
+
+def test_what_a_prompt_begins_with_holds_for_some_turns(engine: Engine) -> None:
+    found = [dropped(engine, talk(turns, 150)) for turns in range(12, 24)]
+    assert len(set(found)) in (3, 4) and all(first % 4 == 0 for first in found)
+
+
+def test_of_a_few_long_exchanges_the_newest_stay(engine: Engine) -> None:
+    assert dropped(engine, talk(3, 700)) == 1
+
+
+def test_of_a_request_the_model_is_told_the_first_paragraph(engine: Engine) -> None:
+    shown = Exchange("Cut this: a b", "Two tokens.\n\n| a | b |", request=True)
+    prompt = compose(engine, "Why is that?", [], [shown], 160)
+    ids = [id for piece in prompt.pieces if piece.part == "history" for id in piece.ids]
+    assert b"".join(map(engine.token_bytes, ids)) == b"Cut this: a bTwo tokens."

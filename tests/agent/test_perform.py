@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from tutor.agent.perform import Asked, perform
 from tutor.agent.turn import Acted, Answer, Done, Exchange, Performed
 from tutor.agent.tutor import Tutor
 from tutor.engine.settings import PRESETS, Sampling
@@ -31,6 +34,15 @@ def test_what_could_follow_is_told_with_the_engines_own_probabilities(tutor: Tut
     assert performed.shown is not None
     best = performed.shown.result["candidates"][0]
     assert (best["id"], best["p_full"]) == (likeliest.id, pytest.approx(likeliest.p_full))
+
+
+def test_a_demonstration_is_stopped_also_while_it_waits_for_another(tutor: Tutor) -> None:
+    text, stopped = "cut this sentence the way you read it: strawberries melt", threading.Event()
+    route = tutor.router.route(text)
+    asked = Asked(text, route.payload, tutor.bench, Sampling(), (), stopped)
+    stopped.set()
+    with tutor.bench.turn:
+        assert perform(route, asked) == Performed("Stopped.", "tokens")
 
 
 def test_a_knob_is_set_in_plain_words(tutor: Tutor) -> None:

@@ -32,6 +32,6 @@ def test_a_sentence_over_two_lines_is_struck_too() -> None:
 
 
 def test_a_stored_turn_is_remembered_by_what_was_shown_as_its_answer() -> None:
-    kept = json.dumps({"answer": "Shown.", "sources": [{"passage_id": "4/a"}]})
+    kept = json.dumps({"answer": "Shown.", "intent": "answer", "sources": [{"passage_id": "4/a"}]})
     assert exchange("q", "Shown. And words.", kept).answer == "Shown."
     assert exchange("q", "Cut off", "").answer == "Cut off"

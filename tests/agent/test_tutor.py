@@ -5,7 +5,6 @@ import pytest
 from corpus import load_gold
 from index.passages import split_sentences
 from tutor.agent.compose import compose
-from tutor.agent.ground import ground
 from tutor.agent.question import QuestionError
 from tutor.agent.turn import Answer, Began, Delta, Done, Exchange, Retrieved
 from tutor.agent.tutor import Tutor
@@ -87,21 +86,3 @@ def test_a_known_question_in_other_words_is_answered_by_its_card(tutor: Tutor) -
     for sentence in split_sentences(card.answer):
         assert found.text.count(sentence) == 1
     assert found.sources[0].passage_id == card.section
-
-
-@pytest.mark.parametrize(
-    ("claim", "supported"),
-    [
-        ("The KV cache keeps the keys and values of the tokens already read.", True),
-        ("The KV cache forgets the values of the tokens already read.", False),
-        ("The KV cache does not keep the keys and values of the tokens already read.", False),
-        ("The cache needs 99,999 bytes for each token in SmolLM2-135M.", False),
-        ("Bananas are yellow and grow in the tropics.", False),
-    ],
-)
-def test_a_claim_is_supported_only_where_a_passage_says_so(
-    tutor: Tutor, claim: str, supported: bool
-) -> None:
-    passages = [hit.passage for hit in tutor.retriever.search("What is the KV cache?", 2).hits]
-    (sentence,) = ground(claim, "", passages, tutor.retriever.encoder)
-    assert sentence.supported is supported

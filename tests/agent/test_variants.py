@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tutor.agent import variants
 from tutor.agent.evaluate import ask
 from tutor.agent.tutor import Tutor
 from tutor.agent.variants import NONE, SHIPPED, adapters
@@ -63,3 +64,13 @@ def test_adapters_of_the_user_stand_beside_the_shipped_one(kept: Tutor, tmp_path
         assert kept.engine.adapter is not None and kept.engine.adapter.path == own
     finally:
         own.unlink()
+
+
+def test_a_damaged_shipped_adapter_is_told(
+    kept: Tutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = tmp_path / "tutor.gguf"
+    damaged.write_bytes(b"GGUF")
+    monkeypatch.setattr(variants, "shipped_adapter", lambda: damaged)
+    with pytest.raises(AdapterError, match="damaged"):
+        kept.use(SHIPPED)

@@ -72,6 +72,24 @@ def test_doctor_index_and_sessions_answer_in_json(run: Run) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["search", "x", "--k", "0"],
+        ["next", "x", "--top", "-1"],
+        ["eval", "--limit", "-3"],
+        ["lora", "compare", "--limit", "0"],
+        ["lora", "data", "--inspect", "-1"],
+        ["lora", "train", "--examples", "0"],
+    ],
+)
+def test_a_number_that_counts_nothing_is_refused_by_name(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert arguments[-2] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
         ["ask", ""],
         ["ask", "x", "--temperature", "-1"],
         ["ask", "x", "--seed", "text"],
@@ -79,10 +97,14 @@ def test_doctor_index_and_sessions_answer_in_json(run: Run) -> None:
         ["ask", "x", "--adapter", "nobody"],
         ["ask", "x", "--model", "/nowhere.gguf"],
         ["ask", "--batch", "/nowhere.jsonl"],
+        ["ask", "x", "--batch", "/nowhere.jsonl"],
+        ["search", "x", "--batch", "/nowhere.jsonl"],
+        ["demo", "next-token", "--temperature", "2"],
         ["lessons", "14"],
         ["search", ""],
         ["tokens", ""],
         ["sessions", "export", "7"],
+        ["sessions", "delete", "99999999999999999999"],
         ["config", "set", "warmth", "1"],
         ["nonsense"],
     ],

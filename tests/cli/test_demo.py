@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 from tests.cli.conftest import Run
 from tutor.cli import main
-from tutor.demos.registry import NAMES
+from tutor.cli.demo import _guess
+from tutor.demos.registry import NAMES, demo
 
 
 def test_without_a_name_all_demonstrations_are_listed(run: Run) -> None:
@@ -18,6 +22,16 @@ def test_a_demonstration_tells_its_inputs_its_result_and_where_it_is_from(run: R
     assert found["lesson"] == 4 and found["inputs"]["text"] == "strawberries"
     assert found["provenance"]["model"].startswith("SmolLM2")
     assert len(found["ask"]) == 3 and found["seen"]
+
+
+@pytest.mark.parametrize(("typed", "guess"), [("2\n", 1), ("\n", None), ("9\n", None), ("", None)])
+def test_a_guess_is_a_number_of_a_choice_or_none_also_at_the_end_of_the_input(
+    typed: str, guess: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = demo("tokens")
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    prediction = found.predict(found.parse({"text": "strawberries"}))
+    assert _guess(Console(file=io.StringIO()), prediction) == guess
 
 
 @pytest.mark.parametrize(

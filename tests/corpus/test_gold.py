@@ -10,6 +10,7 @@ import pytest
 from corpus import SPLITS, CourseError, GoldQuestion, Lesson, load_gold, load_lessons
 from corpus.gold import UNANSWERABLE, states
 from index.encoder import Encoder
+from index.shipped import ShippedEncoder
 
 NEAR = 0.92
 """Two questions whose cosine is higher ask the same in nearly the same words."""
@@ -91,11 +92,20 @@ def test_no_question_stands_in_two_splits_even_reworded(
         for q in gold
         for wording in (q.question, *q.wordings)
     ]
-    vectors = encoder.encode([text for _, text in texts])
+    vectors = ShippedEncoder(encoder).encode([text for _, text in texts])
     for n, (split, text) in enumerate(texts):
+        if split == "train":
+            continue
         for m in (vectors @ vectors[n] > NEAR).nonzero()[0]:
             other, twin = texts[m]
             assert other == split, f"{split}: {text!r} ~ {other}: {twin!r}"
+
+
+def test_a_line_ends_at_a_newline_and_nowhere_else(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    line = '{"id":"a","kind":"nonsense","question":"one\u2028two","split":"train"}'
+    (tmp_path / "train" / "01.jsonl").write_text(line, encoding="utf-8")
+    assert [question.question for question in load_gold("train", tmp_path)] == ["one\u2028two"]
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.demos.conftest import assert_refused
 from tutor.demos.attention import Attention
-from tutor.demos.demo import DemoCancelled, DemoError, Run, Shown
+from tutor.demos.demo import DemoCancelled, Run, Shown
 from tutor.demos.figures import Heatmap
 from tutor.demos.workbench import Workbench
-from tutor.engine.weights import torch_model
 
 DEMO = Attention()
 TEXT = "Anna gave Ben the book because he had asked for it"
@@ -23,11 +22,6 @@ WIDTH, EPSILON, ROPE_BASE = 64, 1e-5, 100_000.0
 
 def shown(bench: Workbench, **values: Any) -> Shown:
     return DEMO.run(bench, DEMO.parse({"text": TEXT} | values), Run())
-
-
-@pytest.fixture(scope="module")
-def model(model_path: Path, cache: Path) -> Any:
-    return torch_model(model_path, cache)
 
 
 @pytest.fixture(scope="module")
@@ -170,10 +164,10 @@ def test_the_right_choice_is_where_the_last_row_is_greatest(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"layer": 30}, "layers are 0 to 29, not 30"),
-        ({"layer": -1}, "layers are 0 to 29, not -1"),
-        ({"head": 9}, "heads are 0 to 8, not 9"),
-        ({"head": -1}, "heads are 0 to 8, not -1"),
+        ({"layer": 30}, "layer: there are 0 to 29, not 30"),
+        ({"layer": -1}, "layer: there are 0 to 29, not -1"),
+        ({"head": 9}, "head: there are 0 to 8, not 9"),
+        ({"head": -1}, "head: there are 0 to 8, not -1"),
         ({"text": "Hello"}, "give 2 to 128 tokens, this has 1"),
         ({"text": " a" * 129}, "at most 128 tokens fit here, this has 129"),
         ({"text": " a" * 10_000}, "this has 10000"),
@@ -182,8 +176,7 @@ def test_the_right_choice_is_where_the_last_row_is_greatest(
 def test_input_out_of_range_is_refused_with_the_range(
     bench: Workbench, values: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DemoError, match=message):
-        shown(bench, **values)
+    assert_refused(lambda: shown(bench, **values), message)
 
 
 def test_128_tokens_are_shown(bench: Workbench) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,9 @@ import llama_cpp
 import numpy as np
 import pytest
 
+from tests.demos.conftest import assert_refused, stopping
 from tutor.demos.context_window import ContextWindow
-from tutor.demos.demo import DemoCancelled, DemoError, Run, Shown
+from tutor.demos.demo import DemoCancelled, Run, Shown
 from tutor.demos.workbench import Workbench
 
 FACT = "My cat's name is Biscuit."
@@ -167,10 +167,9 @@ def test_control_tokens_in_the_text_stay_text(bench: Workbench) -> None:
 
 
 def test_it_stops_when_the_learner_stops_it(bench: Workbench) -> None:
-    cancel = threading.Event()
     demo = ContextWindow()
     with pytest.raises(DemoCancelled):
-        demo.run(bench, demo.parse({}), Run(lambda stage, done: cancel.set(), cancel))
+        demo.run(bench, demo.parse({}), stopping())
 
 
 @pytest.mark.parametrize(
@@ -193,5 +192,4 @@ def test_it_stops_when_the_learner_stops_it(bench: Workbench) -> None:
 def test_wrong_input_is_told_with_its_range(
     bench: Workbench, values: dict[str, Any], says: str
 ) -> None:
-    with pytest.raises(DemoError, match=says):
-        shown(bench, **values)
+    assert_refused(lambda: shown(bench, **values), says)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pytest
 from pydantic import Field
@@ -15,12 +15,14 @@ from tutor.demos.demo import (
     Provenance,
     Run,
     Shown,
+    spoken,
 )
 from tutor.demos.workbench import Workbench
 
 
 class ProbeInput(DemoInput):
     text: str = Field("", max_length=5)
+    texts: tuple[Annotated[str, Field(max_length=5)], ...] = ()
 
 
 class Probe(Demo[ProbeInput]):
@@ -85,6 +87,37 @@ def test_the_turn_is_given_back_when_a_demonstration_fails(bench: Workbench) -> 
     with pytest.raises(DemoError):
         Failing().run_alone(bench, ProbeInput(), Run())
     assert not bench.turn.locked()
+
+
+def test_one_that_was_stopped_and_ended_all_the_same_is_not_shown(bench: Workbench) -> None:
+    probe, stopped = Probe(), threading.Event()
+    probe.go_on.set()
+    stopped.set()
+    with pytest.raises(DemoCancelled):
+        probe.run_alone(bench, ProbeInput(), Run(cancel=stopped))
+    assert probe.most == 1 and not bench.turn.locked()
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [({"text": "sixsix"}, "text"), ({"texts": ("", "sixsix")}, "texts"), ({"other": "1"}, "")],
+)
+def test_a_refused_value_names_its_field(values: dict[str, object], field: str) -> None:
+    with pytest.raises(DemoError) as refused:
+        Probe().parse(values)
+    assert refused.value.field == field
+
+
+def test_a_part_of_a_field_is_named_in_the_message() -> None:
+    with pytest.raises(DemoError, match=r"^texts\.1: "):
+        Probe().parse({"texts": ("", "sixsix")})
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n\t"])
+def test_a_text_of_nothing_but_spaces_is_refused_as_text(text: str) -> None:
+    with pytest.raises(DemoError, match=r"^text: give at least one character") as refused:
+        spoken(text)
+    assert refused.value.field == "text"
 
 
 @pytest.mark.parametrize("values", [{"text": "x" * 60_000}, {"y" * 60_000: "1"}])

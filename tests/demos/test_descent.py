@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tutor.demos.demo import DemoCancelled, DemoError, Run, Shown
+from tests.demos.conftest import assert_refused
+from tutor.demos.demo import DemoCancelled, Run, Shown
 from tutor.demos.descent import SURFACES, Descent
 from tutor.demos.figures import Plot
 from tutor.demos.workbench import Workbench
@@ -111,9 +112,7 @@ def test_a_learning_rate_of_a_hundred_diverges_at_once(bench: Workbench, surface
 def test_a_value_outside_its_range_is_refused_in_one_line(
     values: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DemoError, match=message) as refused:
-        DEMO.parse(values)
-    assert "\n" not in str(refused.value)
+    assert_refused(lambda: DEMO.parse(values), message)
 
 
 def test_the_drawn_path_stays_on_the_map(bench: Workbench) -> None:

@@ -14,7 +14,6 @@ from tutor.demos.determinism import Determinism
 from tutor.demos.torch_copy import BOUND
 from tutor.demos.workbench import Workbench
 from tutor.engine.settings import Sampling
-from tutor.engine.weights import torch_model
 
 DEMO = Determinism()
 TEXT = "The capital of France is"
@@ -22,11 +21,6 @@ TEXT = "The capital of France is"
 
 def shown(bench: Workbench, **values: Any) -> Shown:
     return DEMO.run(bench, DEMO.parse(values), Run())
-
-
-@pytest.fixture(scope="module")
-def model(model_path: Path, cache: Path) -> Any:
-    return torch_model(model_path, cache)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +157,7 @@ def test_llama_cpp_and_torch_agree_within_the_bound(bench: Workbench, text: str)
 def test_a_layer_that_does_not_exist_is_refused_with_the_range(
     bench: Workbench, layer: int
 ) -> None:
-    with pytest.raises(DemoError, match=f"layers are 0 to 29, not {layer}"):
+    with pytest.raises(DemoError, match=f"layer: there are 0 to 29, not {layer}"):
         shown(bench, layer=layer)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import pairwise
@@ -17,8 +16,9 @@ from gguf import GGUFWriter
 import prompts
 from corpus import load_gold, load_lessons
 from index.retriever import Retriever
+from tests.demos.conftest import assert_refused, stopping
 from tutor.demos import four_ways
-from tutor.demos.demo import DemoCancelled, DemoError, Run, Shown
+from tutor.demos.demo import DemoCancelled, Run, Shown
 from tutor.demos.figures import Bars, Columns
 from tutor.demos.four_ways import FourWays
 from tutor.demos.loss import BOUND
@@ -254,14 +254,8 @@ def test_the_former_adapter_acts_again_where_the_learner_stops_it(
 ) -> None:
     own = write(tmp_path / "own.gguf", strength=0.01)
     bench.engine.use_adapter(own, 0.75)
-    stopped = threading.Event()
-
-    def stop(stage: str, done: float) -> None:
-        if stage == f"asking: {way}":
-            stopped.set()
-
     with pytest.raises(DemoCancelled):
-        show(bench, Run(stop, stopped))
+        show(bench, stopping(lambda stage, done: stage == f"asking: {way}"))
     assert bench.engine.adapter == Adapter("shaken", own, 0.75)
 
 
@@ -351,9 +345,7 @@ def test_the_shipped_adapter_is_found_where_it_lies(
 def test_a_value_outside_its_range_is_refused_in_one_line(
     bench: Workbench, values: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DemoError, match=message) as refused:
-        show(bench, **values)
-    assert "\n" not in str(refused.value)
+    assert_refused(lambda: show(bench, **values), message)
 
 
 def test_it_is_json(tuned: Shown) -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tutor.demos.demo import DemoError, Run, Shown
+from tests.demos.conftest import assert_refused
+from tutor.demos.demo import Run, Shown
 from tutor.demos.figures import Bars, Chips
 from tutor.demos.loss import BOUND, Loss, words_of
 from tutor.demos.workbench import Workbench
-from tutor.engine.weights import torch_model
 
 DEMO = Loss()
 TEXT = "The early bird catches the pizza"
@@ -37,11 +36,6 @@ def shown(bench: Workbench, **values: Any) -> Shown:
 
 def losses(found: Shown) -> NDArray[np.float64]:
     return np.array([token["loss"] for token in found.result["tokens"][1:]])
-
-
-@pytest.fixture(scope="module")
-def model(model_path: Path, cache: Path) -> Any:
-    return torch_model(model_path, cache)
 
 
 def by_torch(model: Any, ids: list[int]) -> NDArray[np.float32]:
@@ -200,9 +194,7 @@ def test_half_an_emoji_is_shown_as_bytes(bench: Workbench) -> None:
 def test_input_out_of_range_is_refused_in_one_line(
     bench: Workbench, values: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DemoError, match=message) as refused:
-        shown(bench, **values)
-    assert "\n" not in str(refused.value)
+    assert_refused(lambda: shown(bench, **values), message)
 
 
 def test_all_that_is_shown_is_json(bench: Workbench) -> None:

@@ -16,7 +16,7 @@ import pytest
 from corpus import load_lessons
 from tutor.demos import measuring
 from tutor.demos.demo import DemoCancelled, DemoError, Run
-from tutor.demos.measuring import Measured, gigabytes, meanwhile, measure, read_bandwidth
+from tutor.demos.measuring import MeasuredFile, gigabytes, meanwhile, measure, read_bandwidth
 from tutor.demos.ngrams import lesson_text
 from tutor.engine.engine import Engine
 from tutor.engine.errors import ModelFileError
@@ -32,7 +32,7 @@ SAMPLE = lesson_text(load_lessons()[0])
 class Once:
     """A measurement, and what the engine itself told of the answers that were timed."""
 
-    found: Measured
+    found: MeasuredFile
     answers: list[Any]
 
 

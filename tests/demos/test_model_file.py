@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.demos.conftest import stopping
 from tutor.demos.demo import DemoCancelled, DemoError, Run, Shown
 from tutor.demos.figures import Bars
 from tutor.demos.model_file import ModelFile, _opened
@@ -96,7 +96,7 @@ def test_the_shipped_file_holds_as_many_parameters_in_fewer_bytes(
 def test_a_layer_that_does_not_exist_is_refused_with_the_range(
     bench: Workbench, layer: int
 ) -> None:
-    with pytest.raises(DemoError, match=f"layers are 0 to 29, not {layer}"):
+    with pytest.raises(DemoError, match=f"layer: there are 0 to 29, not {layer}"):
         DEMO.run(bench, DEMO.parse({"layer": layer}), Run())
 
 
@@ -107,6 +107,5 @@ def test_another_file_is_refused_with_the_choices() -> None:
 
 def test_reading_the_file_can_be_stopped(bench: Workbench) -> None:
     _opened.cache_clear()
-    stop = threading.Event()
     with pytest.raises(DemoCancelled):
-        DEMO.run(bench, DEMO.parse({}), Run(lambda stage, done: stop.set(), stop))
+        DEMO.run(bench, DEMO.parse({}), stopping())

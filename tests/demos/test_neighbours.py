@@ -8,7 +8,8 @@ import pytest
 from gguf import GGUFReader
 from numpy.typing import NDArray
 
-from tutor.demos.demo import DemoError, Run, Shown
+from tests.demos.conftest import assert_refused
+from tutor.demos.demo import Run, Shown
 from tutor.demos.neighbours import Neighbours, embedding_table, plane
 from tutor.demos.workbench import Workbench
 
@@ -135,5 +136,4 @@ def test_texts_on_a_command_line_are_split_at_bars() -> None:
 def test_wrong_input_is_told_with_its_range(
     bench: Workbench, values: dict[str, Any], says: str
 ) -> None:
-    with pytest.raises(DemoError, match=says):
-        shown(bench, **values)
+    assert_refused(lambda: shown(bench, **values), says)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from itertools import combinations
 from typing import Any
 
@@ -9,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from tutor.demos.demo import DemoCancelled, DemoError, Run, Shown
+from tests.demos.conftest import assert_refused, stopping
+from tutor.demos.demo import DemoCancelled, Run, Shown
 from tutor.demos.network import Net, Network, train
 from tutor.demos.workbench import Workbench
 
@@ -149,10 +149,9 @@ def test_a_huge_learning_rate_gives_numbers_all_the_same(bench: Workbench) -> No
 
 
 def test_training_stops_when_the_learner_stops_it(bench: Workbench) -> None:
-    cancel = threading.Event()
     demo = Network()
     with pytest.raises(DemoCancelled):
-        demo.run(bench, demo.parse({}), Run(lambda stage, done: cancel.set(), cancel))
+        demo.run(bench, demo.parse({}), stopping())
 
 
 @pytest.mark.parametrize(
@@ -170,5 +169,4 @@ def test_training_stops_when_the_learner_stops_it(bench: Workbench) -> None:
     ],
 )
 def test_wrong_input_is_told_with_its_range(values: dict[str, Any], says: str) -> None:
-    with pytest.raises(DemoError, match=says):
-        Network().parse(values)
+    assert_refused(lambda: Network().parse(values), says)

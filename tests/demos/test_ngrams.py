@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 from collections import Counter, defaultdict
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from corpus import load_lessons
+from tests.demos.conftest import assert_refused, stopping
 from tutor.demos.backoff import BackOff
 from tutor.demos.demo import DemoCancelled, DemoError, Run, Shown
 from tutor.demos.figures import Bars, Table
@@ -278,9 +278,7 @@ def test_the_same_seed_continues_in_the_same_words_and_another_in_others(
 def test_a_value_outside_its_range_is_refused_in_one_line(
     values: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DemoError, match=message) as refused:
-        DEMO.parse(values)
-    assert "\n" not in str(refused.value)
+    assert_refused(lambda: DEMO.parse(values), message)
 
 
 def test_words_of_spaces_are_refused(bench: Workbench) -> None:
@@ -291,14 +289,8 @@ def test_words_of_spaces_are_refused(bench: Workbench) -> None:
 def test_it_stops_when_the_learner_stops_it_and_keeps_nothing(
     engine: Engine, tmp_path: Path, texts: dict[int, list[int]]
 ) -> None:
-    stopped = threading.Event()
-
-    def stop_soon(stage: str, done: float) -> None:
-        if done > 0.01:
-            stopped.set()
-
     with pytest.raises(DemoCancelled):
-        _model_bits(engine, texts[1], tmp_path, Run(stop_soon, stopped))
+        _model_bits(engine, texts[1], tmp_path, stopping(lambda stage, done: done > 0.01))
     assert not list(tmp_path.rglob("*.json"))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from gguf import GGUFReader
 
+from tests.demos.conftest import assert_refused, stopping
 from tutor.demos import picking
 from tutor.demos.demo import DemoCancelled, DemoError, Run, Shown
 from tutor.demos.figures import Table
@@ -211,9 +211,7 @@ def test_a_text_of_too_many_tokens_says_how_many_it_has(bench: Workbench) -> Non
 def test_a_value_outside_its_range_is_refused_in_one_line(
     values: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DemoError, match=message) as refused:
-        DEMO.parse(values)
-    assert "\n" not in str(refused.value)
+    assert_refused(lambda: DEMO.parse(values), message)
 
 
 def test_a_text_of_spaces_is_refused(bench: Workbench) -> None:
@@ -222,14 +220,9 @@ def test_a_text_of_spaces_is_refused(bench: Workbench) -> None:
 
 
 def test_it_stops_when_the_learner_stops_it(bench: Workbench) -> None:
-    stopped = threading.Event()
-
-    def stop_soon(stage: str, done: float) -> None:
-        if stage.startswith("measuring"):
-            stopped.set()
-
+    run = stopping(lambda stage, done: stage.startswith("measuring"))
     with pytest.raises(DemoCancelled):
-        DEMO.run(bench, DEMO.parse({}), Run(stop_soon, stopped))
+        DEMO.run(bench, DEMO.parse({}), run)
 
 
 def test_it_is_json(show: Show) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import psutil
 import pytest
 from gguf import GGUFReader
 
+from tests.demos.conftest import assert_refused, stopping
 from tutor.demos import scale
 from tutor.demos.demo import DemoCancelled, DemoError, Run, Shown
 from tutor.demos.figures import Table
@@ -177,20 +177,13 @@ def test_names_of_quantizations_are_taken_as_they_are_typed() -> None:
 def test_a_value_outside_its_range_is_refused_in_one_line(
     values: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DemoError, match=message) as refused:
-        DEMO.parse(values)
-    assert "\n" not in str(refused.value)
+    assert_refused(lambda: DEMO.parse(values), message)
 
 
 def test_it_stops_when_the_learner_stops_it(bench: Workbench) -> None:
-    stopped = threading.Event()
-
-    def stop_soon(stage: str, done: float) -> None:
-        if stage.startswith("measuring"):
-            stopped.set()
-
+    run = stopping(lambda stage, done: stage.startswith("measuring"))
     with pytest.raises(DemoCancelled):
-        DEMO.run(bench, DEMO.parse({"quantizations": "Q8_0"}), Run(stop_soon, stopped))
+        DEMO.run(bench, DEMO.parse({"quantizations": "Q8_0"}), run)
 
 
 def test_it_is_json(shown: Shown) -> None:

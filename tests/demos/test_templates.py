@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.demos.conftest import assert_refused, stopping
 from tutor.demos import templates
 from tutor.demos.demo import DemoCancelled, DemoError, Run, Shown
 from tutor.demos.figures import Columns, Table
@@ -167,9 +167,7 @@ def test_a_broken_base_package_says_how_to_mend_it(
 def test_a_value_outside_its_range_is_refused_in_one_line(
     values: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DemoError, match=message) as refused:
-        DEMO.parse(values)
-    assert "\n" not in str(refused.value)
+    assert_refused(lambda: DEMO.parse(values), message)
 
 
 def test_a_question_of_spaces_is_refused(bench: Workbench) -> None:
@@ -178,14 +176,8 @@ def test_a_question_of_spaces_is_refused(bench: Workbench) -> None:
 
 
 def test_it_stops_when_the_learner_stops_it(bench: Workbench) -> None:
-    stopped = threading.Event()
-
-    def stop_soon(stage: str, done: float) -> None:
-        if done > 0:
-            stopped.set()
-
     with pytest.raises(DemoCancelled):
-        DEMO.run(bench, DEMO.parse({}), Run(stop_soon, stopped))
+        DEMO.run(bench, DEMO.parse({}), stopping(lambda stage, done: done > 0))
 
 
 def test_it_is_json(fruits: Shown) -> None:

@@ -7,18 +7,17 @@ import math
 import threading
 import warnings
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tutor.demos.demo import DemoCancelled, DemoError, Run, Shown
+from tests.demos.conftest import assert_refused
+from tutor.demos.demo import DemoCancelled, Run, Shown
 from tutor.demos.figures import Plot
 from tutor.demos.learning import adapted
 from tutor.demos.loss import BOUND
 from tutor.demos.training import Training
 from tutor.demos.workbench import Workbench
-from tutor.engine.weights import torch_model
 
 DEMO = Training()
 TEXT, OTHER = "My cat is called Zorblax", "Water boils at a hundred degrees"
@@ -28,11 +27,6 @@ TAIL = 4
 
 def shown(bench: Workbench, **values: Any) -> Shown:
     return DEMO.run(bench, DEMO.parse({"text": TEXT, "other": OTHER} | values), Run())
-
-
-@pytest.fixture(scope="module")
-def model(model_path: Path, cache: Path) -> Any:
-    return torch_model(model_path, cache)
 
 
 @pytest.fixture(scope="module")
@@ -271,9 +265,7 @@ def test_nothing_is_warned_of_in_the_terminal(bench: Workbench) -> None:
 def test_input_out_of_range_is_refused_in_one_line(
     bench: Workbench, values: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DemoError, match=message) as refused:
-        shown(bench, **values)
-    assert "\n" not in str(refused.value)
+    assert_refused(lambda: shown(bench, **values), message)
 
 
 def test_all_that_is_shown_is_json(trained: Shown) -> None:

@@ -45,6 +45,15 @@ def test_a_repeated_prompt_comes_from_the_cache(engine: Engine) -> None:
     assert generation.stats.cached_tokens == len(ids) - 1
 
 
+def test_after_forgetting_a_prompt_is_read_whole(engine: Engine) -> None:
+    ids = prompt(engine, "What is a cache?")
+    engine.next(ids, GREEDY)
+    engine.forget()
+    generation = engine.generate(ids, lambda: GREEDY)
+    list(generation)
+    assert generation.stats.cached_tokens == 0
+
+
 def test_a_cached_prompt_is_answered_as_a_fresh_one(engine: Engine) -> None:
     first = said(engine, "What is a list?", GREEDY)
     said(engine, "Something else entirely, and longer.", GREEDY)

@@ -1,8 +1,34 @@
 from __future__ import annotations
 
+import os
+import struct
+from pathlib import Path
+
 import pytest
 
 from tutor.engine.engine import Engine
+from tutor.engine.gguf import read_header
+from tutor.engine.model import Model
+
+
+def changed(path: Path, folder: Path, old: bytes, new: bytes) -> Model:
+    """The model with other bytes before its weights, which are a hole in the file.
+
+    `new` is as long as `old`, or longer by a multiple of the file's alignment.
+    """
+    start = min(tensor.start for tensor in read_header(path).tensors.values())
+    with path.open("rb") as file:
+        head = file.read(start)
+    assert head.count(old) == 1
+    made = folder / "changed.gguf"
+    made.write_bytes(head.replace(old, new))
+    os.truncate(made, path.stat().st_size + len(new) - len(old))
+    return Model(made, 64, 1, lambda: False)
+
+
+def text(data: bytes) -> bytes:
+    """A text as a GGUF file holds it."""
+    return struct.pack("<Q", len(data)) + data
 
 
 @pytest.mark.parametrize(
@@ -23,3 +49,27 @@ def test_a_special_token_is_recognised_only_when_asked_for(engine: Engine) -> No
 
 def test_text_that_is_no_valid_unicode_does_not_crash(engine: Engine) -> None:
     assert engine.tokens("a\ud800b")
+
+
+def test_a_token_of_many_bytes_is_given_whole(
+    engine: Engine, model_path: Path, tmp_path: Path
+) -> None:
+    (id,) = engine.tokenize(" token")
+    held = "Ġtoken".encode()
+    model = changed(model_path, tmp_path, text(held), text(held + b"x" * 320))
+    try:
+        assert model.token_bytes(id) == b" token" + b"x" * 320
+    finally:
+        model.close()
+
+
+@pytest.mark.parametrize(("wanted", "first"), [(b"\x00", None), (b"\x01", 1)])
+def test_a_model_tells_whether_its_prompts_open_with_a_certain_token(
+    model_path: Path, tmp_path: Path, wanted: bytes, first: int | None
+) -> None:
+    key = text(b"tokenizer.ggml.add_bos_token") + struct.pack("<I", 7)
+    model = changed(model_path, tmp_path, key + b"\x00", key + wanted)
+    try:
+        assert model.framing.first == first
+    finally:
+        model.close()

@@ -181,6 +181,12 @@ def test_a_banned_word_of_two_tokens_is_cut_off_at_its_second_only() -> None:
     chain.close()
 
 
+def test_top_p_after_a_bias_sees_the_biased_token_first() -> None:
+    order = ("top_k", "logit_bias", *(s for s in STAGES if s not in ("top_k", "logit_bias")))
+    found = stages(changed(top_k=4, top_p=0.5, logit_bias={3: 50.0}, order=order))
+    assert [(s.name, s.kept) for s in found][:3] == [("top_k", 4), ("logit_bias", 4), ("top_p", 1)]
+
+
 def test_mirostat_does_the_truncating_itself() -> None:
     names = [stage.name for stage in stages(changed(mirostat_tau=3.0, top_k=2))]
     assert names == ["temperature", "mirostat"]

@@ -7,7 +7,7 @@ import pytest
 from tutor.engine.engine import Engine
 from tutor.engine.errors import EngineError
 from tutor.engine.settings import Sampling
-from tutor.engine.together import shared_prefix
+from tutor.engine.together import needed, shared_prefix
 
 GREEDY = Sampling(greedy=True, max_tokens=16)
 
@@ -71,3 +71,21 @@ def test_more_columns_than_sequences_are_refused(engine: Engine) -> None:
 def test_the_shared_prefix_leaves_every_prompt_its_last_token() -> None:
     assert shared_prefix([[1, 2, 3], [1, 2, 3, 4]]) == [1, 2]
     assert shared_prefix([[1, 2], [3, 4]]) == []
+
+
+def test_what_the_prompts_share_needs_room_once() -> None:
+    assert needed([([1, 2, 3], GREEDY), ([1, 2, 4, 5], GREEDY)]) == 2 + (1 + 16) + (2 + 16)
+
+
+def test_long_prompts_that_share_their_beginning_are_compared(engine: Engine) -> None:
+    prompt = engine.tokenize("word " * (engine.n_ctx // 2 + 100))
+    assert len(prompt) > engine.n_ctx / 2
+    brief = Sampling(greedy=True, max_tokens=2)
+    one, two = together(engine, (prompt, brief), (prompt, brief))
+    assert one == two
+
+
+def test_answers_that_have_no_room_together_are_refused(engine: Engine) -> None:
+    long = Sampling(max_tokens=engine.n_ctx // 2)
+    with pytest.raises(EngineError, match="max_tokens"):
+        engine.compare([([1, 2], long), ([1, 3], long)])

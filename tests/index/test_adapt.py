@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from corpus import load_gold, load_lessons
+from corpus.intents import load_requests
 from index.adapt import BASE, BATCH, adapt, misspelled
 from index.passages import passages_of
 
@@ -17,9 +18,10 @@ from index.passages import passages_of
 def test_a_training_leaves_an_adapter_that_moves_the_vectors(tmp_path: Path) -> None:
     bank = [q for q in load_gold("train") if q.lesson == 1][:24]
     assert sum(len(q.asked) for q in bank) >= BATCH
+    requests = load_requests("train")[:20]
     seen: list[float] = []
     adapt(
-        passages_of(load_lessons()[:1], bank), bank, tmp_path, epochs=1,
+        passages_of(load_lessons()[:1], bank), bank, requests, tmp_path, epochs=1,
         progress=lambda stage, done: seen.append(done),
     )  # fmt: skip
     config = json.loads((tmp_path / "adapter_config.json").read_text())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from corpus import load_gold
-from index.cards import THRESHOLD, nearest_card
+from index.cards import NEAR, nearest_card
 from index.retriever import Retriever
 
 
@@ -19,15 +19,20 @@ def test_a_question_that_no_card_comes_near_has_none(retriever: Retriever) -> No
     assert nearest_card(retriever, retriever.search("tell me about bananas", 3)) is None
 
 
-def test_cards_of_dev_belong_to_a_right_section(retriever: Retriever) -> None:
+def test_a_card_that_is_near_and_not_the_same_question_is_not_known(retriever: Retriever) -> None:
+    card = nearest_card(retriever, retriever.search("how come a knob makes answers wilder?", 3))
+    assert card is not None and card.cosine >= NEAR and not card.known
+
+
+def test_known_questions_of_dev_belong_to_a_right_section(retriever: Retriever) -> None:
     found = [
         (question, card)
         for question in load_gold("dev")
         if not question.history
         and (card := nearest_card(retriever, retriever.search(question.question, 3)))
+        and card.known
     ]
     assert len(found) >= 10
-    assert all(card.cosine >= THRESHOLD for _, card in found)
     right = [card.passage.passage_id in question.relevant for question, card in found]
-    # Measured 25 of 28; the aim is 0.97.
-    assert sum(right) >= 0.85 * len(right)
+    # Measured 48 of 49; the aim is 0.97.
+    assert sum(right) >= 0.94 * len(right)

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from index.cards import nearest_card
-from index.material import NOTES, Material, gathered
+from index.lexical import content_words
+from index.material import NOTES, SENTENCES, Material, gathered
 from index.passages import without_markup
 from index.retriever import Retriever
 
@@ -15,17 +16,17 @@ def test_a_known_questions_answer_is_the_first_note(retriever: Retriever) -> Non
     found = material(retriever, question)
     card = nearest_card(retriever, retriever.search(question, 3))
     assert card is not None and found.card == card
-    assert found.notes[0] == without_markup(card.answer) and len(found.notes) <= NOTES
+    assert found.notes[0] == without_markup(card.answer) and len(found.notes) == NOTES
 
 
 def test_what_the_card_says_is_not_said_again_beside_it(retriever: Retriever) -> None:
     found = material(retriever, "What is a model?")
-    assert found.card is not None
-    said = without_markup(found.card.answer)
-    assert all(without_markup(e.sentence) not in said for e in found.beside)
+    assert found.card is not None and len(found.picked) == SENTENCES
+    said = set(content_words(found.card.answer))
+    assert all(set(content_words(e.sentence)) - said for e in found.picked)
 
 
-def test_without_a_card_the_notes_are_the_picked_sentences(retriever: Retriever) -> None:
-    found = material(retriever, "why do those answers get wilder when that knob goes up so far")
-    assert found.card is None
+def test_without_a_card_one_sentence_more_is_picked(retriever: Retriever) -> None:
+    found = material(retriever, "tell me about bananas")
+    assert found.card is None and len(found.picked) == SENTENCES + 1
     assert found.notes == tuple(without_markup(e.sentence) for e in found.picked)[:NOTES]

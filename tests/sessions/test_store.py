@@ -159,6 +159,83 @@ except StoreError as error:
     store.close()
 
 
+def test_a_disk_that_is_full_at_the_start_is_told_and_throws_nothing_aside(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    first = Store(path)
+    first.add(first.begin(), "user", "kept")
+    first.close()
+    script = f"""
+import resource
+from pathlib import Path
+from tutor.sessions.store import Store, StoreError
+resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, 4_096))
+try:
+    Store(Path({str(path)!r}))
+except StoreError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert f"{path} cannot be opened" in done.stdout, done.stderr
+    assert not list(tmp_path.glob("*.damaged-*"))
+    again = Store(path)
+    assert [m.text for m in again.messages(1)] == ["kept"]
+    again.close()
+
+
+def test_the_log_of_a_damaged_file_is_kept_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    first = Store(path)
+    conversation = first.begin()
+    first.close()
+    # Where another app has the file open, the newest messages stand in the log alone.
+    other = Store(path)
+    other.add(conversation, "user", "only in the log")
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"x" * (path.stat().st_size - 4096))
+    store = Store(path)
+    (log,) = tmp_path.glob("c.damaged-*-wal")
+    assert b"only in the log" in log.read_bytes()
+    store.close()
+    other.close()
+
+
+def test_the_text_of_a_deleted_conversation_is_in_no_file_any_more(store: Store) -> None:
+    kept = store.begin()
+    conversation = store.begin()
+    for n in range(50):
+        store.add(kept, "user", f"an answer of another conversation {n} " * 20)
+        store.add(conversation, "user", f"a secret that was deleted {n} " * 20)
+    store.delete(conversation)
+    left = b"".join(path.read_bytes() for path in store.path.parent.glob(f"{store.path.name}*"))
+    assert b"of another conversation" in left and b"secret" not in left
+
+
+def test_branches_that_are_not_shown_are_not_counted(store: Store) -> None:
+    conversation = store.begin()
+    store.add(conversation, "user", "a")
+    store.branch(store.add(conversation, "assistant", "b"), 3)
+    assert store.conversation(conversation).messages == 2
+
+
+def test_reading_while_others_write_gives_whole_answers(store: Store) -> None:
+    conversation = store.begin()
+    done = threading.Event()
+
+    def write() -> None:
+        for n in range(200):
+            store.add(conversation, "user", str(n))
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not done.is_set():
+        texts = [message.text for message in store.messages(conversation)]
+        assert texts == [str(n) for n in range(len(texts))]
+    writer.join()
+    assert store.conversation(conversation).messages == 200
+
+
 def test_a_clock_that_was_set_back_harms_no_order(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

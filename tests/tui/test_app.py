@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 from textual.widgets import OptionList, Static
 
 from tests.tui.driver import QUESTION, ask, say, wait_until
 from tutor.agent.tutor import Tutor
+from tutor.engine.errors import EngineError
 from tutor.sessions.store import Store
 from tutor.settings import Settings, set_value
 from tutor.tui.app import TutorApp
@@ -220,3 +223,123 @@ async def test_a_terminal_made_tiny_and_large_again_loses_nothing(app: TutorApp)
         turn = app.query(Turn).last()
         assert "flattens the distribution" in turn.evidence and turn.region.width > 40
         assert app.query_one(Composer).has_focus
+
+
+def questions(app: TutorApp) -> list[str]:
+    return [message.text for message in app.store.messages(1) if message.role == "user"]
+
+
+def told(app: TutorApp, text: str) -> bool:
+    """Whether a line with that text was shown to the learner."""
+    return any(text in notification.message for notification in app._notifications)
+
+
+async def test_asking_again_twice_quickly_takes_only_the_last_question_back(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ask(pilot, QUESTION)
+        await ask(pilot, "What is a token?")
+        app.action_command("retry")
+        app.action_command("retry")
+        await wait_until(pilot, lambda: told(app, "still being written"))
+        await wait_until(pilot, lambda: not app.chat.answering)
+        assert questions(app) == [QUESTION, "What is a token?"]
+        assert app.store.messages(1)[-1].state == "done"
+
+
+async def test_editing_twice_quickly_takes_only_the_last_question_back(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ask(pilot, QUESTION)
+        await ask(pilot, "What is a token?")
+        app.action_command("edit")
+        app.action_command("edit")
+        await wait_until(pilot, lambda: told(app, "the input holds a text already"))
+        assert app.query_one(Composer).text == "What is a token?"
+        assert questions(app) == [QUESTION]
+
+
+async def test_a_store_that_fails_while_an_answer_streams_ends_the_answer(app: TutorApp) -> None:
+    talk_on(app)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await say(pilot, QUESTION)
+        await wait_until(
+            pilot, lambda: bool(app.query(Turn)) and app.query(Turn).last().words != ""
+        )
+        app.store.close()
+        await wait_until(pilot, lambda: not app.chat.answering)
+        state = app.query(Turn).last().query_one(".state", Static)
+        await wait_until(pilot, lambda: "closed database" in str(state.render()))
+        await app.chat.step(app.query(Turn).last())
+        await wait_until(pilot, lambda: told(app, "this answer was not finished"))
+
+
+async def test_a_question_that_cannot_be_stored_stays_in_the_input(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_until(pilot, lambda: app.chat.tutor is not None)
+        app.store.close()
+        await say(pilot, QUESTION)
+        await wait_until(pilot, lambda: told(app, "closed database"))
+        assert app.query_one(Composer).text == QUESTION
+        assert not app.chat.answering
+
+
+async def test_a_section_that_cannot_be_marked_as_read_can_be_read(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.action_command("lesson", "6")
+        await wait_until(pilot, lambda: isinstance(app.screen, Reader))
+        outline = app.screen.query_one("#outline", OptionList)
+        await wait_until(pilot, lambda: outline.highlighted is not None)
+        app.store.close()
+        await pilot.press("down")
+        await wait_until(pilot, lambda: told(app, "closed database"))
+        assert isinstance(app.screen, Reader)
+
+
+def test_leaving_during_the_start_does_not_wait_for_its_end(store: Store) -> None:
+    held, opened = threading.Event(), []
+
+    def open_tutor(settings: Settings, progress: object) -> Tutor:
+        held.wait(60)
+        opened.append(settings)
+        raise EngineError("nobody waits for this")
+
+    async def leave(pilot: Pilot[None]) -> None:
+        await pilot.press("ctrl+q")
+
+    app = TutorApp(store, open_tutor, Settings())
+    app.run(headless=True, auto_pilot=leave)
+    assert not opened
+    held.set()
+
+
+async def test_undo_gives_the_colours_back_too(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        before = app.theme
+        app.action_command("theme", "textual-light")
+        await wait_until(pilot, lambda: app.theme == "textual-light")
+        app.action_command("undo")
+        await wait_until(pilot, lambda: app.theme == before)
+        assert app.settings.theme == before
+
+
+@pytest.mark.parametrize("command", ["theme", "preset"])
+async def test_a_name_that_is_unknown_is_said_to_be(app: TutorApp, command: str) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.action_command(command, "nope")
+        await wait_until(pilot, lambda: told(app, f"there is no {command} 'nope': choose one of"))
+
+
+@pytest.mark.parametrize("command", ["compare", "retry"])
+async def test_what_needs_the_model_says_that_it_is_still_loading(
+    store: Store, command: str
+) -> None:
+    held = threading.Event()
+
+    def open_tutor(settings: Settings, progress: object) -> Tutor:
+        held.wait(60)
+        raise EngineError("nobody waits for this")
+
+    app = TutorApp(store, open_tutor, Settings())
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.action_command(command)
+        await wait_until(pilot, lambda: told(app, "the model is still loading"))
+    held.set()

@@ -155,7 +155,7 @@ async def test_what_only_the_model_knows_to_be_wrong_is_told_at_the_field(app: T
         await wait_until(pilot, lambda: isinstance(app.focused, Choice))
         await pilot.press("1")
         await wait_until(pilot, lambda: bool(view.query(".-wrong")))
-        assert text(app, ".field-takes.-wrong") == "layers are 0 to 29, not 99"
+        assert text(app, ".field-takes.-wrong") == "layer: there are 0 to 29, not 99"
         assert isinstance(app.focused, Input) and app.focused.value == "99"
 
 

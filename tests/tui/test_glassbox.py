@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+
 import pytest
 from textual.widgets import Input, OptionList, Static, Tree
 
@@ -166,6 +169,47 @@ async def test_a_wrong_column_is_told_and_nothing_runs(app: TutorApp) -> None:
         list(app.screen.query(ColumnView))[1].query_one(Input).value = "temperature=-1"
         await pilot.press("enter")
         await wait_until(pilot, lambda: "greater than" in shown(app, "#compare-told"))
+
+
+async def test_a_fault_of_any_kind_ends_a_comparison_and_is_told(
+    app: TutorApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Iterator[object]:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr("tutor.tui.comparison.compare", broken)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_until(pilot, lambda: app.chat.tutor is not None)
+        app.action_command("compare", QUESTION)
+        await wait_until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: "the disk is gone" in shown(app, "#compare-told"))
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: not isinstance(app.screen, CompareScreen))
+
+
+async def test_a_second_escape_leaves_a_comparison_that_does_not_stop(
+    app: TutorApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, held = threading.Event(), threading.Event()
+
+    def deaf(*_: object) -> Iterator[object]:
+        begun.set()
+        held.wait(60)
+        return iter(())
+
+    monkeypatch.setattr("tutor.tui.comparison.compare", deaf)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_until(pilot, lambda: app.chat.tutor is not None)
+        app.action_command("compare", QUESTION)
+        await wait_until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await pilot.press("enter")
+        await wait_until(pilot, begun.is_set)
+        await pilot.press("escape")
+        assert isinstance(app.screen, CompareScreen)
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: not isinstance(app.screen, CompareScreen))
+        held.set()
 
 
 async def test_a_request_in_plain_words_turns_the_knob(app: TutorApp) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -79,3 +80,43 @@ async def test_the_adapter_is_swapped_in_plain_words(app: TutorApp) -> None:
         await wait_until(pilot, lambda: app.chat.tutor is not None and acting(app) is None)
         await say(pilot, "turn the adapter on again")
         await wait_until(pilot, lambda: acting(app) is not None)
+
+
+async def test_an_adapter_that_is_swapped_out_during_the_start_does_not_speak(
+    store: Store, tutor: Tutor
+) -> None:
+    held = threading.Event()
+
+    def opened(settings: Settings, progress: object) -> Tutor:
+        tutor.use(settings.adapter, settings.adapter_scale)
+        held.wait(60)
+        return tutor
+
+    with tutor.engine.adapter_kept():
+        app = TutorApp(store, opened, Settings())
+        async with app.run_test(size=(160, 40)) as pilot:
+            await pilot.press("f8")
+            await wait_until(pilot, lambda: app.settings.adapter == "none")
+            assert tutor.engine.adapter is not None
+            held.set()
+            await wait_until(pilot, lambda: app.chat.tutor is not None and acting(app) is None)
+
+
+async def test_an_adapter_that_cannot_be_opened_is_told_and_stays_in_the_file(
+    store: Store, tutor: Tutor
+) -> None:
+    kept = []
+
+    def opened(settings: Settings, progress: object) -> Tutor:
+        tutor.use(settings.adapter, settings.adapter_scale)
+        return tutor
+
+    with tutor.engine.adapter_kept():
+        settings = set_value(Settings(), "adapter", "nobody")
+        app = TutorApp(store, opened, settings, lambda before, after: kept.append(after))
+        async with app.run_test(size=(160, 40)) as pilot:
+            await wait_until(pilot, lambda: any("nobody" in n.message for n in app._notifications))
+            await wait_until(pilot, lambda: app.settings.adapter == "none")
+            assert acting(app) is None and kept == []
+            await pilot.press("f8")
+            await wait_until(pilot, lambda: acting(app) is not None)

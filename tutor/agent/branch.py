@@ -7,15 +7,16 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from index.passages import Passage
-from tutor.agent.ground import ground
 from tutor.agent.trace import TOP, Trace
 from tutor.agent.turn import Timings, Usage
-from tutor.agent.tutor import Tutor
 from tutor.engine.events import GenerationStats, TokenEvent
 from tutor.engine.settings import Sampling
+
+if TYPE_CHECKING:
+    from index.passages import Passage
+    from tutor.agent.tutor import Tutor
 
 
 class BranchError(Exception):
@@ -84,17 +85,24 @@ def branched_record(
     stats: GenerationStats,
     sampling: Sampling,
 ) -> dict[str, Any]:
-    """The stored turn with the branch's words, figures and settings instead of the old ones."""
+    """The stored turn with the branch's words, figures, speaker and settings, not the old ones."""
+    # The search behind it loads half a second of libraries: the app's first frame need not wait.
+    from tutor.agent.ground import ground
+
     text = "".join(event.text for event in events).strip()
     shown = record["answer"] if record["answer_source"] != "model" else ""
     sentences = ground(text, shown, _passages(tutor, record), tutor.retriever.encoder)
     supported = sum(s.supported for s in sentences) / len(sentences) if sentences else None
     usage = Usage(stats.prompt_tokens, stats.cached_tokens, len(events))
     timings = Timings(0.0, stats.first_token_ms, stats.tokens_per_second, 0.0)
+    adapter = stats.adapter
     return record | {
         "answer": shown or text,
         "model_text": text,
         "grounding": {"supported": supported, "sentences": [asdict(s) for s in sentences]},
+        "model": tutor.info.name,
+        "adapter": adapter.name if adapter else None,
+        "adapter_scale": adapter.scale if adapter else 0.0,
         "settings": sampling.model_dump(),
         "usage": asdict(usage),
         "timings": asdict(timings),

@@ -14,13 +14,12 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from corpus.intents import Request
+from corpus.intents import QUESTION, Request
 from index.encoder import Vectors
 from index.passages import unanswered
 from index.retriever import Retriever
+from index.shipped import ShippedEncoder
 
-QUESTION = "answer"
-"""The intent of everything that is no request."""
 _VERSION = 6
 _STRENGTH = 40.0
 """The inverse of the L2 penalty. Chosen on dev."""
@@ -49,21 +48,24 @@ class Classifier:
     @classmethod
     def trained(cls, requests: Sequence[Request], retriever: Retriever, cache: Path) -> Classifier:
         """The classifier of these phrases and the retriever's bank, from the cache if it is there."""
-        questions = retriever.questions()[:: max(len(retriever.questions()) // _QUESTIONS, 1)]
-        texts = [text for request in requests for text in {request.phrase, request.head}]
-        labels = [r.intent for r in requests for _ in {r.phrase, r.head}]
+        bank = retriever.questions()
+        questions = bank[:: max(len(bank) // _QUESTIONS, 1)]
+        texts = [text for request in requests for text in request.forms]
+        labels = [request.intent for request in requests for _ in request.forms]
         asked = [text for text, _ in questions]
         aside = unanswered()[::_ASIDE_EVERY]
-        told = "\n".join([str(_VERSION), *texts, *labels, *asked, *aside])
+        told = "\n".join([str(_VERSION), retriever.encoder.name, *texts, *labels, *asked, *aside])
         file = cache / "index" / f"intents-{hashlib.sha256(told.encode()).hexdigest()[:16]}.npz"
         if (kept := _read(file)) is not None:
             return kept
         file.parent.mkdir(parents=True, exist_ok=True)
+        shipped = ShippedEncoder(retriever.encoder)
         with FileLock(cache / "index.lock"):
+            # Another start may have fitted it while this one waited.
+            if (kept := _read(file)) is not None:
+                return kept
             found = _fit(
-                np.concatenate(
-                    [retriever.encoder.encode([*texts, *aside]), [v for _, v in questions]]
-                ),
+                np.concatenate([shipped.encode([*texts, *aside]), [v for _, v in questions]]),
                 [*labels, *[QUESTION] * (len(aside) + len(questions))],
             )
             for old in file.parent.glob("intents-*.npz"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,11 @@ from tutor.agent.question import checked
 from tutor.agent.turn import Exchange, Sentence
 from tutor.agent.tutor import PASSAGES, Tutor
 from tutor.agent.variants import NONE, SHIPPED
+from tutor.engine.engine import Engine
 from tutor.engine.errors import EngineError
 from tutor.engine.events import ColumnEvent, GenerationStats, TokenEvent
 from tutor.engine.settings import Sampling, changes
+from tutor.engine.together import needed
 from tutor.settings import Settings, SettingsError, set_value
 
 MOST_COLUMNS = 4
@@ -54,7 +57,7 @@ class ColumnResult:
     @property
     def mean_surprise(self) -> float:
         """Bits a token, under the model's full distribution; 0 for no token."""
-        bits = [-event.logprob / 0.6931471805599453 for event in self.events]
+        bits = [-event.logprob / math.log(2) for event in self.events]
         return sum(bits) / len(bits) if bits else 0.0
 
 
@@ -137,20 +140,12 @@ def compare(
     found = tutor.retriever.search(question, PASSAGES, lesson, context)
     passages = [hit.passage for hit in found.hits]
     notes = gathered(tutor.retriever, found, context).notes
-    asked = []
-    for column in columns:
-        prompt = compose(
-            tutor.engine,
-            question,
-            notes if column.rag else [],
-            history,
-            column.sampling.max_tokens,
-        )
-        asked.append((prompt.tokens, column.sampling))
+    asked = _asked(tutor.engine, question, notes, columns, history)
     said: list[list[TokenEvent]] = [[] for _ in columns]
     stats: list[GenerationStats | None] = [None] * len(columns)
     cancel = cancel or threading.Event()
-    with tutor.engine.adapter_kept():
+    # A demonstration, too, lets another adapter act than the learner's until it has ended.
+    with tutor.bench.turn, tutor.engine.adapter_kept():
         for variant in dict.fromkeys(column.variant for column in columns):
             tutor.use(*variant)
             places = [n for n, column in enumerate(columns) if column.variant == variant]
@@ -170,6 +165,27 @@ def compare(
         parting(tutor, n, results[0], result) if n else None for n, result in enumerate(results)
     )
     yield Compared(tuple(results), partings)
+
+
+def _asked(
+    engine: Engine,
+    question: str,
+    notes: Sequence[str],
+    columns: Sequence[Column],
+    history: Sequence[Exchange],
+) -> list[tuple[list[int], Sampling]]:
+    """The prompts, all after the same history: as much of it as all have room for together."""
+    room = sum(column.sampling.max_tokens for column in columns)
+    kinds = {column.rag for column in columns}
+    while True:
+        prompts = {
+            rag: compose(engine, question, notes if rag else [], history, room) for rag in kinds
+        }
+        asked = [(prompts[column.rag].tokens, column.sampling) for column in columns]
+        dropped = max(prompt.dropped_exchanges for prompt in prompts.values())
+        if not history or (not dropped and needed(asked) < engine.n_ctx):
+            return asked
+        history = history[dropped or 1 :]
 
 
 def parting(tutor: Tutor, n: int, first: ColumnResult, other: ColumnResult) -> Parting | None:

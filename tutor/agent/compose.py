@@ -1,7 +1,8 @@
 """The prompt of one turn: what is stable first, then as much history as fits, then the notes.
 
 The order serves the engine's prefix cache: the system line and the older turns stay the same from
-one question to the next and are not read again.
+one question to the next and are not read again. Of what was done on request the model is told the
+first paragraph: what was seen, without the tables.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from tutor.engine.engine import Engine
 from tutor.engine.errors import EngineError
 from tutor.engine.events import Message
 
+_BLOCK = 4
+"""Exchanges that are dropped at once, so that what the prompt begins with holds for some turns."""
+
 
 def compose(
     engine: Engine,
@@ -26,11 +30,13 @@ def compose(
 ) -> Prompt:
     """The prompt with `room` tokens kept for the answer, but never over half of the context.
 
-    The oldest exchanges go first, then the last notes. Raises EngineError where the question
-    alone does not fit.
+    The oldest exchanges go first, in blocks while more than one block is left, then the last notes.
+    Raises EngineError where the question alone does not fit.
     """
     limit = engine.n_ctx - min(room, engine.n_ctx // 2)
-    for first in range(len(history) + 1):
+    n, oldest = len(history), _oldest(engine, history, limit)
+    starts = {*range(0, n, _BLOCK), *range(max(n - _BLOCK, 0), n + 1)}
+    for first in sorted(start for start in starts if start >= oldest):
         prompt = _render(engine, question, notes, history[first:], first, 0)
         if len(prompt.tokens) <= limit:
             return prompt
@@ -44,6 +50,21 @@ def compose(
     )
 
 
+def _oldest(engine: Engine, history: Sequence[Exchange], limit: int) -> int:
+    """The first exchange that can stay: with those after it, words alone, it is within the limit."""
+    tokens = 0
+    for n, exchange in reversed(list(enumerate(history))):
+        tokens += sum(engine.count(message.content) for message in _told(exchange))
+        if tokens > limit:
+            return n + 1
+    return 0
+
+
+def _told(exchange: Exchange) -> list[Message]:
+    answer = exchange.answer.partition("\n\n")[0] if exchange.request else exchange.answer
+    return [Message("user", exchange.question), Message("assistant", answer)]
+
+
 def _render(
     engine: Engine,
     question: str,
@@ -54,7 +75,7 @@ def _render(
 ) -> Prompt:
     messages = [Message("system", prompts.render("system"))]
     for exchange in history:
-        messages += [Message("user", exchange.question), Message("assistant", exchange.answer)]
+        messages += _told(exchange)
     template = "question" if notes else "bare"
     messages.append(Message("user", prompts.render(template, question=question, notes=notes)))
     pieces: list[Piece] = []

@@ -36,9 +36,7 @@ def answers(
     for n, question in enumerate(questions, start=1):
         history: list[Exchange] = []
         for asked in question.history:
-            before = ask(tutor, asked, history, sampling, rag)
-            best = before.sources[0].passage_id if before.sources else None
-            history.append(Exchange(asked, before.text, best))
+            history.append(ask(tutor, asked, history, sampling, rag).exchange)
         answer = ask(tutor, question.question, history, sampling, rag)
         stated = [states(answer.text, fact) for fact in question.facts]
         said = [states(answer.model_text, fact) for fact in question.facts]

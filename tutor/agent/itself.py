@@ -117,6 +117,6 @@ def with_current(found: Found, sampling: Sampling, adapter: Adapter | None) -> F
         for hit in found.hits
     ]
     # Asked nearly word for word about itself, it answers of itself before it explains.
-    hits.sort(key=lambda hit: not (hit.passage.lesson == LESSON and hit.dense >= NEARLY_THE_SAME))
+    hits.sort(key=lambda hit: not (hit.passage.lesson == LESSON and hit.cosine >= NEARLY_THE_SAME))
     ranked = tuple(replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1))
     return replace(found, hits=ranked)

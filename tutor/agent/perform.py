@@ -7,19 +7,22 @@ handed back as data.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from rapidfuzz import fuzz, process
 
 import prompts
+from corpus import load_gold
+from tutor.agent.again import plainer, quizzed, shorter
 from tutor.agent.router import Route
 from tutor.agent.telling import markdown
 from tutor.agent.turn import Exchange, Performed, Screen
 from tutor.agent.variants import NONE, SHIPPED
-from tutor.demos.demo import DemoError, Run
+from tutor.demos.demo import DemoCancelled, DemoError, Run
 from tutor.demos.registry import NAMES, demo
 from tutor.demos.workbench import Workbench
 from tutor.engine.adapters import shipped_adapter
@@ -38,6 +41,8 @@ class Asked:
     bench: Workbench
     sampling: Sampling
     history: Sequence[Exchange]
+    cancel: threading.Event = field(default_factory=threading.Event)
+    """Set by the learner who stops it, also while it waits for its turn."""
 
 
 def perform(route: Route, asked: Asked) -> Performed:
@@ -58,9 +63,11 @@ def _demonstrate(name: str, asked: Asked) -> Performed:
     if found.text and asked.payload:
         values[found.text] = asked.payload
     try:
-        shown = found.run_alone(asked.bench, found.parse(values), Run())
+        shown = found.run_alone(asked.bench, found.parse(values), Run(cancel=asked.cancel))
     except DemoError as error:
         return Performed(f"That cannot be shown: {error}", name)
+    except DemoCancelled:
+        return Performed("Stopped.", name)
     return Performed(markdown(shown), name, shown)
 
 
@@ -183,4 +190,9 @@ _PERFORM: dict[str, Perform] = {
     "hello": lambda asked: Performed(prompts.render("hello")),
     "thanks": lambda asked: Performed(prompts.render("thanks")),
     "capabilities": _capabilities,
+    "shorter": lambda asked: shorter(asked.history),
+    "simpler": lambda asked: plainer(asked.history, asked.bench.retriever.passages),
+    "quiz": lambda asked: quizzed(
+        asked.text, asked.history, load_gold("train"), asked.sampling.seed
+    ),
 }

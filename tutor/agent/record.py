@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict
 from typing import Any
 
+from corpus.intents import QUESTION
 from tutor.agent.turn import Answer, Exchange
 
 
@@ -46,7 +47,8 @@ def exchange(question: str, text: str, record: str) -> Exchange:
         return Exchange(question, text)
     kept = json.loads(record)
     sources = kept["sources"]
-    return Exchange(question, kept["answer"], sources[0]["passage_id"] if sources else None)
+    best = sources[0]["passage_id"] if sources else None
+    return Exchange(question, kept["answer"], best, kept["intent"] != QUESTION)
 
 
 def struck(record: dict[str, Any]) -> str:

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus.intents import Request, load_requests
+from corpus.intents import QUESTION, Request, load_requests
 from index.build import cached_vectors
 from index.retriever import Retriever
-from tutor.agent.classifier import QUESTION, Classifier
+from tutor.agent.classifier import Classifier
 
 THRESHOLD = 0.3
 """The least probability of an intent; below it a text is a question. Chosen on dev."""

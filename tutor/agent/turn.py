@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from corpus.intents import QUESTION
 from tutor.agent.prompt import Prompt
 from tutor.demos.demo import Shown
 from tutor.engine.events import TokenEvent
@@ -26,11 +27,13 @@ class Exchange:
     answer: str
     passage_id: str | None = None
     """The best passage of that turn."""
+    request: bool = False
+    """Whether something was done rather than answered."""
 
     @property
     def topic(self) -> str:
-        """What a follow-up stands on: the question, or the section that a command led to."""
-        if self.question.startswith("/") and self.passage_id:
+        """What a follow-up stands on: the question, or the section that a request led to."""
+        if self.request and self.passage_id:
             return self.passage_id.partition("/")[2].replace("-", " ")
         return self.question
 
@@ -110,6 +113,12 @@ class Answer:
     tokens: tuple[int, ...] = field(default=(), repr=False)
 
     @property
+    def exchange(self) -> Exchange:
+        """The turn as the history of later ones."""
+        best = self.sources[0].passage_id if self.sources else None
+        return Exchange(self.question, self.text, best, self.intent != QUESTION)
+
+    @property
     def supported(self) -> float | None:
         """The share of the model's sentences that a passage supports; None without sentences."""
         if not self.sentences:
@@ -123,7 +132,8 @@ Screen = Literal["prompt", "inspect", "compare"]
 @dataclass(frozen=True, slots=True)
 class Performed:
     """What a request did. `sampling` is what the settings shall be from now on, `undo` that their
-    last change shall be taken back, `adapter` who shall speak, `screen` what the app shall open."""
+    last change shall be taken back, `adapter` who shall speak, `screen` what the app shall open,
+    `passage_id` the section that it speaks of, where a follow-up is searched."""
 
     text: str
     demo: str | None = None
@@ -132,6 +142,7 @@ class Performed:
     undo: bool = False
     adapter: str | None = None
     screen: Screen | None = None
+    passage_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from index.retriever import Found, Retriever
 from index.scope import in_scope
 from tutor.agent.compose import compose
 from tutor.agent.ground import ground
-from tutor.agent.itself import own_passages, with_current
+from tutor.agent.itself import LESSON, own_passages, with_current
 from tutor.agent.perform import Asked, perform, performable
 from tutor.agent.question import checked
 from tutor.agent.router import Router
@@ -135,11 +135,12 @@ class Tutor:
         """
         began = time.perf_counter()
         question = checked(question)
+        cancel = cancel or threading.Event()
         settings = sampling()
         if rag:
             route = self.router.route(question)
             if performable(route.intent):
-                asked = Asked(question, route.payload, self.bench, settings, history)
+                asked = Asked(question, route.payload, self.bench, settings, history, cancel)
                 performed = perform(route, asked)
                 yield Acted(performed)
                 yield Done(self._performed(id, question, route.intent, performed, settings, began))
@@ -205,18 +206,18 @@ class Tutor:
 
         Its source is the section of the lesson that it belongs to: a follow-up is searched there.
         """
-        sources = tuple(
-            Source(
-                lesson.number, lesson.title, section.heading, section.passage_id, 1, section.text
-            )
-            for lesson in self.lessons
-            for demo in lesson.demos
-            for section in lesson.sections
-            if (demo.name, demo.section) == (shown.demo, section.heading)
+        section = next(
+            (
+                section.passage_id
+                for lesson in self.lessons
+                for demo in lesson.demos
+                for section in lesson.sections
+                if (demo.name, demo.section) == (shown.demo, section.heading)
+            ),
+            None,
         )
-        performed = Performed(markdown(shown), shown.demo, shown)
-        began = time.perf_counter()
-        return self._performed("", question, shown.demo, performed, settings, began, sources)
+        performed = Performed(markdown(shown), shown.demo, shown, passage_id=section)
+        return self._performed("", question, shown.demo, performed, settings, time.perf_counter())
 
     def _performed(
         self,
@@ -226,8 +227,15 @@ class Tutor:
         performed: Performed,
         settings: Sampling,
         began: float,
-        sources: tuple[Source, ...] = (),
     ) -> Answer:
+        sources = tuple(
+            Source(
+                lesson.number, lesson.title, section.heading, section.passage_id, 1, section.text
+            )
+            for lesson in self.lessons
+            for section in lesson.sections
+            if section.passage_id == performed.passage_id
+        )
         return Answer(
             id=id or uuid.uuid4().hex[:12],
             question=question,
@@ -261,18 +269,18 @@ class Tutor:
             for hit in found.hits
         )
         if not in_scope(found).answerable:
-            nearest = sources[0]
+            nearest = next((s for s in sources if s.lesson != LESSON), sources[0])
             text = prompts.render(
                 "refusal", number=nearest.lesson, title=nearest.title, section=nearest.section
             )
-            return Retrieved(text, sources[:1], (), True, _ms_since(began))
+            return Retrieved(text, (nearest,), (), True, _ms_since(began))
         place = {source.passage_id: n for n, source in enumerate(sources, start=1)}
 
         def quote(e: Evidence) -> Quote:
             return Quote(e.sentence, place[e.passage.passage_id], e.passage.passage_id)
 
         material = gathered(self.retriever, found, context)
-        said = " ".join(f"{q.text} [{q.source}]" for q in map(quote, material.beside))
+        said = " ".join(f"{q.text} [{q.source}]" for q in map(quote, material.picked))
         if material.card:
             said = f"{material.card.answer} [1]\n\n{said}".strip()
         return Retrieved(
@@ -282,7 +290,7 @@ class Tutor:
             False,
             _ms_since(began),
             material.notes,
-            "card" if material.card else "evidence",
+            "card" if material.card and material.card.known else "evidence",
         )
 
 

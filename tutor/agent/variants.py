@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tutor.engine.adapters import shipped_adapter
-from tutor.engine.engine import Engine
 from tutor.engine.errors import AdapterError
-from tutor.home import Home
+from tutor.engine.prepare import NAME
+
+if TYPE_CHECKING:
+    from tutor.engine.engine import Engine
+    from tutor.home import Home
 
 NONE = "none"
 """The base model alone."""
@@ -27,7 +31,10 @@ def use_variant(engine: Engine, home: Home, name: str, scale: float = 1.0) -> No
     if name == SHIPPED:
         try:
             engine.use_adapter(shipped_adapter(), scale)
-        except AdapterError:  # another model
+        except AdapterError:
+            if engine.info.name == NAME:
+                raise
+            # It was made for the embedded model alone.
             engine.use_adapter(None)
         return
     if name == NONE:

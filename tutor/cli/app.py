@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from tutor.cli.main import UseError
 from tutor.home import Home
 from tutor.sessions.store import Store
-from tutor.settings import from_environment, load, save
+from tutor.settings import Settings, from_environment, load, names, save, set_value
 
 
 def run_app(arguments: argparse.Namespace) -> int:
@@ -27,7 +30,24 @@ def run_app(arguments: argparse.Namespace) -> int:
         return Tutor.open(home, settings, progress)
 
     try:
-        TutorApp(store, open_tutor, settings, lambda s: save(s, home.settings_file)).run()
+        TutorApp(store, open_tutor, settings, partial(keep_changes, home.settings_file)).run()
     finally:
         store.close()
     return 0
+
+
+def keep_changes(file: Path, before: Settings, after: Settings) -> None:
+    """Writes into the file what a change turned, and nothing that only this start goes by.
+
+    Raises SettingsError.
+    """
+    old, new = _values(before), _values(after)
+    kept = load(file)
+    for name in names():
+        if old[name] != new[name]:
+            kept = set_value(kept, name, new[name])
+    save(kept, file)
+
+
+def _values(settings: Settings) -> dict[str, Any]:
+    return settings.model_dump() | settings.sampling.model_dump()

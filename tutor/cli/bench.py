@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import pty
-import resource
 import statistics
 import subprocess
 import sys
@@ -18,9 +16,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tutor.cli.decoding import kept_settings
+from tutor.cli.main import UseError
 from tutor.cli.output import print_json
 from tutor.home import Home
-from tutor.settings import load, set_value
 
 if TYPE_CHECKING:
     from tutor.agent.tutor import Tutor
@@ -39,12 +38,14 @@ _REPEATS = 5
 
 def run_bench(arguments: argparse.Namespace) -> None:
     """Measures and prints; nothing is asserted here."""
+    if os.name != "posix":
+        raise UseError("bench needs a Unix terminal")
     from tutor.agent.turn import Delta, Done, Retrieved
     from tutor.agent.tutor import Tutor
     from tutor.engine.settings import Sampling
 
     home = Home.locate().create()
-    settings = set_value(load(home.settings_file), "greedy", True)
+    settings = kept_settings(home)
     sampling = Sampling(greedy=True, max_tokens=BARE_TOKENS)
     usable = statistics.median(_app_usable_ms(home) for _ in range(3))
     help_ms = _median_ms([sys.executable, "-m", "tutor", "--help"], 5)
@@ -72,7 +73,7 @@ def run_bench(arguments: argparse.Namespace) -> None:
     path = Path(tutor.info.path)
     variants = _variants(tutor)
     # Of this process while it was a tutor, before the bare loop loads the model again.
-    peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak_memory = _peak_memory_mb()
     tutor.close()
     bare = [_bare_tokens_per_second(path, BARE_TOKENS) for _ in range(3)]
 
@@ -145,6 +146,8 @@ def _median_ms(command: list[str], repeats: int) -> float:
 
 def _app_usable_ms(home: Home) -> float:
     """From starting the process to the app's input being drawn, in a pseudo-terminal."""
+    import pty
+
     with tempfile.TemporaryDirectory() as folder:
         # The user's conversations are none of a measurement's business; the cache is.
         (Path(folder) / "cache").symlink_to(home.cache, target_is_directory=True)
@@ -155,18 +158,31 @@ def _app_usable_ms(home: Home) -> float:
             os.execve(sys.executable, [sys.executable, "-m", "tutor"], environment)
         seen = b""
         while b"sk, or /help" not in seen:
-            seen += os.read(terminal, 65_536)
+            if not (read := _read(terminal)):
+                raise ChildProcessError("the app ended before it could be used: run tutor")
+            seen += read
         elapsed = 1000 * (time.perf_counter() - began)
         os.write(terminal, b"\x11")  # Ctrl+Q
-        while True:
-            try:
-                if not os.read(terminal, 65_536):
-                    break
-            except OSError:  # how a closed pseudo-terminal says that it is at its end
-                break
+        while _read(terminal):
+            pass
         os.waitpid(pid, 0)
         os.close(terminal)
         return elapsed
+
+
+def _read(terminal: int) -> bytes:
+    """What the terminal shows next; nothing at its end."""
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # how a closed pseudo-terminal says that it is at its end
+        return b""
+
+
+def _peak_memory_mb() -> float:
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024**2 if sys.platform == "darwin" else 1024)
 
 
 def _bare_tokens_per_second(path: Path, count: int) -> float:

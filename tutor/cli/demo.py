@@ -131,6 +131,10 @@ def _guess(console: Any, prediction: Any) -> int | None:
     console.print(prediction.question)
     for n, choice in enumerate(prediction.choices, start=1):
         console.print(f"  {n}  {choice}")
-    typed = input("Your guess (Enter: none): ").strip()
+    try:
+        typed = input("Your guess (Enter: none): ").strip()
+    except EOFError:  # Ctrl+D
+        console.print()
+        return None
     inside = typed.isdecimal() and 1 <= int(typed) <= len(prediction.choices)
     return int(typed) - 1 if inside else None

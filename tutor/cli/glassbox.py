@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tutor.cli.decoding import settings_of
 from tutor.cli.main import UseError
-from tutor.cli.output import print_json, progress_bars, read_text
+from tutor.cli.output import known_lesson, print_json, progress_bars, read_text
 from tutor.home import Home
 from tutor.text import visible
 
@@ -26,18 +26,20 @@ def run_next(arguments: argparse.Namespace) -> int:
     text = read_text(arguments.prompt, "a text")
     if not text:
         raise UseError("the text is empty: give at least one character")
-    if not 1 <= arguments.top <= _STAGE_CANDIDATES:
+    if arguments.top > _STAGE_CANDIDATES:
         raise UseError(f"--top is 1 to {_STAGE_CANDIDATES}")
     home = Home.locate().create()
     settings = settings_of(arguments, home)
 
     from tutor.agent.tutor import model_path
+    from tutor.agent.variants import use_variant
     from tutor.engine.engine import Engine
     from tutor.engine.events import Message
 
     with progress_bars() as report:
         path = model_path(home, settings, report)
-    with Engine(path, n_ctx=settings.n_ctx) as engine:
+    with Engine(path, n_ctx=settings.n_ctx, n_threads=settings.threads or None) as engine:
+        use_variant(engine, home, settings.adapter, settings.adapter_scale)
         if arguments.chat:
             segments = engine.render_chat([Message("user", text)])
             prompt = [id for segment in segments for id in segment.ids]
@@ -45,13 +47,13 @@ def run_next(arguments: argparse.Namespace) -> int:
             prompt = engine.tokenize(text)
         found = engine.next(prompt, settings.sampling, arguments.top)
         if arguments.json:
-            print_json(_next_json(engine, found, arguments.top))
+            print_json(_next_json(engine, found))
         else:
-            _print_next(engine, found, arguments.top)
+            _print_next(engine, found)
     return 0
 
 
-def _next_json(engine: Engine, found: NextToken, top: int) -> dict[str, Any]:
+def _next_json(engine: Engine, found: NextToken) -> dict[str, Any]:
     stages = []
     for stage in found.stages:
         order = stage.p.argsort(kind="stable")[::-1][: min(stage.kept, _STAGE_CANDIDATES)]
@@ -71,7 +73,11 @@ def _next_json(engine: Engine, found: NextToken, top: int) -> dict[str, Any]:
                 ],
             }
         )
+    acting = engine.adapter
     return {
+        "model": engine.info.name,
+        "adapter": acting.name if acting else None,
+        "adapter_scale": acting.scale if acting else 0.0,
         "stages": stages,
         "entropy_bits": found.step.entropy,
         "entropy_final_bits": found.step.entropy_final,
@@ -91,7 +97,7 @@ def _next_json(engine: Engine, found: NextToken, top: int) -> dict[str, Any]:
     }
 
 
-def _print_next(engine: Engine, found: NextToken, top: int) -> None:
+def _print_next(engine: Engine, found: NextToken) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -113,6 +119,9 @@ def _print_next(engine: Engine, found: NextToken, top: int) -> None:
     console.print(f"candidates after each stage: {kept}")
     step = found.step
     console.print(f"entropy {step.entropy:.2f} bits, after the chain {step.entropy_final:.2f}")
+    acting = engine.adapter
+    variant = f" + {acting.name} x{acting.scale:g}" if acting else ""
+    console.print(f"{engine.info.name}{variant}", style="dim")
 
 
 def run_compare(arguments: argparse.Namespace) -> int:
@@ -120,6 +129,7 @@ def run_compare(arguments: argparse.Namespace) -> int:
     question = read_text(arguments.question, "a question")
     home = Home.locate().create()
     settings = settings_of(arguments, home)
+    known_lesson(arguments.lesson)
     if not 1 <= len(arguments.columns) <= 3:
         raise UseError("give one to three further columns, for example --with temperature=1.5")
 
@@ -131,8 +141,6 @@ def run_compare(arguments: argparse.Namespace) -> int:
     with progress_bars() as report:
         tutor = Tutor.open(home, settings, report)
     try:
-        if arguments.lesson not in (None, *(lesson.number for lesson in tutor.lessons)):
-            raise UseError(f"there is no lesson {arguments.lesson}")
         *_, compared = compare(tutor, question, columns, lesson=arguments.lesson)
         assert isinstance(compared, Compared)
     finally:

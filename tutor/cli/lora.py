@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tutor.cli.output import print_json, progress_bars
+from tutor.cli.decoding import kept_settings
+from tutor.cli.main import UseError
+from tutor.cli.output import print_json, progress_bars, say
 from tutor.home import Home
-from tutor.settings import from_environment, load
 from tutor.text import plain
 
 if TYPE_CHECKING:
@@ -60,22 +62,23 @@ def run_train(arguments: argparse.Namespace) -> int:
     from tutor.lora.export import export
     from tutor.lora.train import train
 
+    name, recipe = _named(arguments.name), _recipe(arguments)
     home = Home.locate().create()
-    settings = from_environment(load(home.settings_file))
-    folder = home.cache / "lora" / arguments.name
-    to = home.adapters / f"{arguments.name}.gguf"
+    settings = kept_settings(home)
+    folder = home.cache / "lora" / name
+    to = home.adapters / f"{name}.gguf"
     with progress_bars() as report:
         gguf = model_path(home, settings, report)
         retriever = Retriever.open(home.cache, course_passages())
         found = examples(retriever, progress=lambda done: report("examples", done))
         if arguments.examples:
             found = found[: arguments.examples]
-        with Engine(gguf, n_ctx=settings.n_ctx) as engine:
+        with Engine(gguf, settings.n_ctx, settings.threads or None) as engine:
             data = [encoded(example, engine) for example in found]
-        steps = train(gguf, home.cache, data, folder, _recipe(arguments), report)
-        export(folder, gguf, to, arguments.name)
+        steps = train(gguf, home.cache, data, folder, recipe, report)
+        export(folder, gguf, to, name)
     result = {
-        "name": arguments.name,
+        "name": name,
         "path": str(to),
         "examples": len(data),
         "tokens": sum(map(len, data)),
@@ -104,6 +107,7 @@ def run_compare(arguments: argparse.Namespace) -> int:
 
     from corpus import load_gold
     from tutor.agent.tutor import Tutor
+    from tutor.agent.variants import NONE
     from tutor.lora.compare import compare
 
     questions = [q for q in load_gold(arguments.split) if q.answerable]
@@ -111,11 +115,14 @@ def run_compare(arguments: argparse.Namespace) -> int:
         # Every n-th, so that a slice has all lessons and kinds.
         questions = questions[:: max(len(questions) // arguments.limit, 1)][: arguments.limit]
     home = Home.locate().create()
-    settings = from_environment(load(home.settings_file))
+    settings = kept_settings(home)
+    adapter = arguments.adapter or settings.adapter
+    if adapter == NONE:
+        raise UseError("the base model is what an adapter is compared with: give --adapter NAME")
     with progress_bars() as report:
         tutor = Tutor.open(home, settings, report)
         try:
-            ways = list(compare(tutor, questions, arguments.adapter or settings.adapter, report))
+            ways = list(compare(tutor, questions, adapter, report))
         finally:
             tutor.close()
     if arguments.json:
@@ -143,16 +150,16 @@ def run_export(arguments: argparse.Namespace) -> int:
     from tutor.agent.tutor import model_path
     from tutor.lora.export import export
 
+    name = _named(arguments.name or Path(arguments.folder).absolute().name)
     home = Home.locate().create()
-    settings = from_environment(load(home.settings_file))
-    name = arguments.name or Path(arguments.folder).name
+    settings = kept_settings(home)
     to = home.adapters / f"{name}.gguf"
     with progress_bars() as report:
         export(Path(arguments.folder), model_path(home, settings, report), to, name)
     if arguments.json:
         print_json({"name": name, "path": str(to)})
     else:
-        print(to)
+        say(str(to))
     return 0
 
 
@@ -165,16 +172,24 @@ def run_list(arguments: argparse.Namespace) -> int:
         print_json({"adapters": [{"name": n, "path": str(p)} for n, p in found.items()]})
         return 0
     for name, path in found.items():
-        print(f"{name:<16} {path.stat().st_size / 1e6:5.1f} MB  {path}")
+        say(f"{name:<16} {path.stat().st_size / 1e6:5.1f} MB  {path}")
     if not found:
         print("no adapter at hand: train one with `tutor lora train`")
     return 0
 
 
+def _named(name: str) -> str:
+    """The name, which becomes a file's. Raises UseError for one that could not be chosen."""
+    from tutor.agent.variants import NONE
+
+    if name == NONE or not re.fullmatch(r"\w[\w.-]*", name):
+        raise UseError(f"--name takes letters, digits, dots, - and _, and not {NONE!r}: {name!r}")
+    return name
+
+
 def _recipe(arguments: argparse.Namespace) -> Recipe:
     from pydantic import ValidationError
 
-    from tutor.cli.main import UseError
     from tutor.lora.train import Recipe
 
     given = {

@@ -10,43 +10,69 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from tutor.cli.decoding import add_flags
+from tutor.cli.decoding import add_flags, add_variant
+from tutor.text import visible
 
+FAILED = 1
 WRONG_USE = 2
 INTERRUPTED = 130
 
-# Errors of our own, by name: importing their modules here would cost the start-up.
-_USE_ERRORS = frozenset(
+# Errors of our own, by their whole names: importing their modules here would cost the start-up.
+USE_ERRORS = frozenset(
     [
-        "AdapterError",
-        "CompareError",
-        "CourseError",
-        "DemoError",
-        "HomeError",
-        "LoraError",
-        "ModelFileError",
-        "QuestionError",
-        "RetrievalError",
-        "SettingsError",
-        "StoreError",
-        "UseError",
+        "tutor.agent.compare.CompareError",
+        "tutor.agent.question.QuestionError",
+        "tutor.cli.main.UseError",
+        "tutor.demos.demo.DemoError",
+        "tutor.engine.errors.AdapterError",
+        "tutor.settings.SettingsError",
     ]
 )
-_FAILURES = frozenset(["EngineError"])
+FAILURES = frozenset(
+    [
+        "corpus.lessons.CourseError",
+        "index.errors.RetrievalError",
+        "tutor.agent.branch.BranchError",
+        "tutor.engine.errors.EngineError",
+        "tutor.engine.errors.ModelFileError",
+        "tutor.home.HomeError",
+        "tutor.lora.LoraError",
+        "tutor.sessions.store.StoreError",
+    ]
+)
 
 
 class UseError(Exception):
     """A command used wrongly; the message says what to do."""
 
 
+def _complain(text: str) -> None:
+    """One line on stderr; what a terminal would obey (in a file's name, say) becomes signs."""
+    print(f"tutor: {visible(text, keep=' ')}", file=sys.stderr)
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        print(f"tutor: {message} (see {self.prog} --help)", file=sys.stderr)
+        _complain(f"{message} (see {self.prog} --help)")
         raise SystemExit(WRONG_USE)
+
+
+def _from(least: int) -> Callable[[str], int]:
+    """A reader of whole numbers that are not below `least`."""
+
+    def read(text: str) -> int:
+        try:
+            if (value := int(text)) >= least:
+                return value
+        except ValueError:
+            pass
+        raise argparse.ArgumentTypeError(f"give a whole number from {least} on, not {text!r}")
+
+    return read
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,8 +96,7 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument("--batch", metavar="FILE", help="JSON lines {id, question, lesson?} or turns")
     ask.add_argument("--lesson", type=int, metavar="N", help="the lesson that is open")
     ask.add_argument("--no-rag", action="store_true", help="the model alone, without the lessons")
-    ask.add_argument("--adapter", metavar="NAME|none", help="the variant that speaks, or a file")
-    ask.add_argument("--model", metavar="PATH", help="another GGUF chat model")
+    add_variant(ask)
     ask.add_argument("--trace", metavar="FILE", help="write every token's step as JSON lines")
     add_flags(ask)
 
@@ -87,28 +112,27 @@ def parser() -> argparse.ArgumentParser:
         "up to three",
     )
     compare.add_argument("--lesson", type=int, metavar="N", help="the lesson that is open")
-    compare.add_argument(
-        "--adapter", metavar="NAME|none", help="the variant that speaks, or a file"
-    )
-    compare.add_argument("--model", metavar="PATH", help="another GGUF chat model")
+    add_variant(compare)
     add_flags(compare)
 
     following = command(commands, "next", "glassbox:run_next", "what could follow a text, and why")
     following.add_argument("prompt", help="the text; - reads standard input")
-    following.add_argument("--top", type=int, default=10, help="candidates that are shown (10)")
+    following.add_argument(
+        "--top", type=_from(1), default=10, metavar="N", help="candidates that are shown (10)"
+    )
     mode = following.add_mutually_exclusive_group()
     mode.add_argument("--raw", action="store_true", help="continue the text as it is (default)")
     mode.add_argument("--chat", action="store_true", help="answer it as a chat message")
-    following.add_argument("--model", metavar="PATH", help="another GGUF chat model")
+    add_variant(following)
     add_flags(following)
 
     search = command(commands, "search", "lookup:run_search", "search the lessons")
     search.add_argument("query", nargs="?", help="what to look for; - reads standard input")
-    search.add_argument("--k", type=int, default=5, help="number of results (5)")
+    search.add_argument("--k", type=_from(1), default=5, metavar="N", help="number of results (5)")
     search.add_argument("--lesson", type=int, metavar="N", help="the lesson that is open")
     search.add_argument("--mode", choices=["hybrid", "dense", "bm25"], default="hybrid")
     search.add_argument("--explain", action="store_true", help="say why: ranks, scores, words")
-    search.add_argument("--batch", metavar="FILE", help="JSON lines {query} or {question}")
+    search.add_argument("--batch", metavar="FILE", help="JSON lines {id, query} or {id, question}")
 
     lessons = command(commands, "lessons", "lookup:run_lessons", "list the lessons, or read one")
     lessons.add_argument("number", nargs="?", type=int)
@@ -120,14 +144,13 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("name", nargs="?", help="the demonstration; without it they are listed")
     show.add_argument("input", nargs="*", help="NAME=VALUE, or a text; - reads standard input")
     show.add_argument("--model", metavar="PATH", help="another GGUF chat model")
-    add_flags(show)
 
     judge = command(commands, "eval", "evaluate:run_eval", "ask the gold questions and judge")
     judge.add_argument("--split", choices=["train", "dev", "test"], default="dev")
     judge.add_argument("--adapter", metavar="NAME|none", help="the variant that speaks")
     judge.add_argument("--no-rag", action="store_true", help="the model alone, without the lessons")
     judge.add_argument("--retrieval-only", action="store_true", help="do not let the model answer")
-    judge.add_argument("--limit", type=int, metavar="N", help="a slice of N questions")
+    judge.add_argument("--limit", type=_from(1), metavar="N", help="a slice of N questions")
     judge.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change the search"
     )
@@ -160,6 +183,8 @@ def parser() -> argparse.ArgumentParser:
     adapt = command(index, "adapt", "manage:adapt_encoder", "train the encoder's adapter anew")
     adapt.add_argument("folder", help="where PEFT's two files are left")
 
+    command(index, "ship", "manage:ship_vectors", "compute the vectors that are shipped anew")
+
     models = family("models", "the models at hand")
     command(models, "list", "manage:list_models", "list the models")
     command(models, "prepare", "manage:prepare_model", "prepare the embedded model")
@@ -169,10 +194,12 @@ def parser() -> argparse.ArgumentParser:
 
     lora = family("lora", "adapters: examples, training, export, comparison")
     data = command(lora, "data", "lora:run_data", "show what an adapter is trained on")
-    data.add_argument("--inspect", type=int, default=5, metavar="N", help="examples to show (5)")
+    data.add_argument(
+        "--inspect", type=_from(0), default=5, metavar="N", help="examples to show (5)"
+    )
     train = command(lora, "train", "lora:run_train", "train an adapter on the lessons")
     train.add_argument("--name", default="mine", help="what it is called (mine)")
-    train.add_argument("--examples", type=int, metavar="N", help="only so many examples")
+    train.add_argument("--examples", type=_from(1), metavar="N", help="only so many examples")
     for flag, kind, help in (
         ("rank", int, "columns of lora_A (16)"),
         ("alpha", float, "the update counts alpha / rank (32)"),
@@ -188,7 +215,7 @@ def parser() -> argparse.ArgumentParser:
     worth = command(lora, "compare", "lora:run_compare", "base and tuned model on gold questions")
     worth.add_argument("--split", choices=["dev", "test"], default="dev")
     worth.add_argument("--adapter", metavar="NAME", help="the adapter; without it the shipped one")
-    worth.add_argument("--limit", type=int, metavar="N", help="a slice of N questions")
+    worth.add_argument("--limit", type=_from(1), metavar="N", help="a slice of N questions")
     export_lora = command(lora, "export", "lora:run_export", "a LoRA in PEFT's format to GGUF")
     export_lora.add_argument("folder", help="with adapter_config.json and its weights")
     export_lora.add_argument("--name", help="what it is called (the folder's name)")
@@ -223,9 +250,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else WRONG_USE
+    except OSError as error:  # a full disk, say
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"{where}{error.strerror or error}")
+        return FAILED
     except Exception as error:
-        name = type(error).__name__
-        if name not in _USE_ERRORS | _FAILURES:
+        name = f"{type(error).__module__}.{type(error).__qualname__}"
+        if name not in USE_ERRORS | FAILURES:
             raise
-        print(f"tutor: {error}", file=sys.stderr)
-        return WRONG_USE if name in _USE_ERRORS else 1
+        _complain(str(error))
+        return WRONG_USE if name in USE_ERRORS else FAILED

@@ -6,8 +6,11 @@ import argparse
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from tutor.cli.output import print_json, progress_bars
+from tutor.cli.decoding import chat_model
+from tutor.cli.main import UseError
+from tutor.cli.output import print_json, progress_bars, say
 from tutor.home import Home
 from tutor.sessions.export import conversation_json, conversation_markdown
 from tutor.sessions.store import Store
@@ -37,6 +40,7 @@ def list_sessions(arguments: argparse.Namespace) -> None:
 def export_session(arguments: argparse.Namespace) -> None:
     """A conversation as Markdown, or as JSON with `--json`."""
     with _store() as store:
+        _require(store, arguments.id)
         if arguments.json:
             print_json(conversation_json(store, arguments.id))
         else:
@@ -46,11 +50,17 @@ def export_session(arguments: argparse.Namespace) -> None:
 def delete_session(arguments: argparse.Namespace) -> None:
     """Deletes a conversation for good."""
     with _store() as store:
+        _require(store, arguments.id)
         store.delete(arguments.id)
     if arguments.json:
         print_json({"deleted": arguments.id})
     else:
         print(f"conversation {arguments.id} deleted")
+
+
+def _require(store: Store, id: int) -> None:
+    if all(conversation.id != id for conversation in store.conversations()):
+        raise UseError(f"there is no conversation {id}: see `tutor sessions list`")
 
 
 def build_index(arguments: argparse.Namespace) -> None:
@@ -71,17 +81,36 @@ def build_index(arguments: argparse.Namespace) -> None:
 
 
 def adapt_encoder(arguments: argparse.Namespace) -> None:
-    """Trains the encoder's adapter on the bank; index/adapter holds the one in use."""
+    """Trains the encoder's adapter on bank and requests; index/adapter holds the one in use."""
     from corpus import load_gold
+    from corpus.intents import QUESTION, load_requests
     from index.adapt import adapt
     from index.passages import course_passages
 
+    requests = [r for r in load_requests("train") if r.intent != QUESTION]
     with progress_bars() as report:
-        adapt(course_passages(), load_gold("train"), Path(arguments.folder), progress=report)
+        adapt(
+            course_passages(), load_gold("train"), requests, Path(arguments.folder), progress=report
+        )
     if arguments.json:
         print_json({"path": arguments.folder})
     else:
         print(arguments.folder)
+
+
+def ship_vectors(arguments: argparse.Namespace) -> None:
+    """Computes the vectors of the course's texts and leaves them where they are shipped from."""
+    from index.encoder import prepared_encoder
+    from index.shipped import FILE, course_texts, ship
+
+    texts = course_texts()
+    with progress_bars() as report:
+        encoder = prepared_encoder(Home.locate().create().cache)
+        ship(texts, encoder, lambda done: report("computing the vectors", done))
+    if arguments.json:
+        print_json({"path": str(FILE), "vectors": len(texts)})
+    else:
+        print(f"{len(texts)} vectors in {FILE}")
 
 
 def index_status(arguments: argparse.Namespace) -> int:
@@ -99,32 +128,39 @@ def index_status(arguments: argparse.Namespace) -> int:
 
 def list_models(arguments: argparse.Namespace) -> None:
     """The embedded model and the one in use."""
-    from tutor.engine.gguf import read_model_info
     from tutor.engine.prepare import embedded_model_path
 
-    home = Home.locate()
-    in_use = from_environment(load(home.settings_file)).model
-    paths = [embedded_model_path(), *([Path(in_use).expanduser()] if in_use else [])]
-    models = []
-    for path in paths:
-        info = read_model_info(path)
-        used = str(path) == in_use or (not in_use and path == paths[0])
-        models.append(
-            {
-                "name": info.name,
-                "path": str(path),
-                "parameters": info.parameters,
-                "quantization": info.quantization,
-                "license": info.license,
-                "in_use": used,
-            }
-        )
+    named = from_environment(load(Home.locate().settings_file)).model
+    embedded = embedded_model_path()
+    in_use = Path(named).expanduser() if named else embedded
+    models = [
+        _model(path) | {"in_use": path == in_use} for path in dict.fromkeys((embedded, in_use))
+    ]
     if arguments.json:
         print_json({"models": models})
         return
     for model in models:
         mark = "*" if model["in_use"] else " "
-        print(f"{mark} {model['name']}  {model['parameters']:,} parameters  {model['path']}")
+        about = model.get("error") or f"{model['parameters']:,} parameters  {model['path']}"
+        say(f"{mark} {model['name']}  {about}")
+
+
+def _model(path: Path) -> dict[str, Any]:
+    """What the list says of a model; of one that cannot be read, why."""
+    from tutor.engine.errors import ModelFileError
+    from tutor.engine.gguf import read_model_info
+
+    try:
+        info = read_model_info(path)
+    except ModelFileError as error:
+        return {"name": path.stem, "path": str(path), "error": str(error)}
+    return {
+        "name": info.name,
+        "path": str(path),
+        "parameters": info.parameters,
+        "quantization": info.quantization,
+        "license": info.license,
+    }
 
 
 def prepare_model(arguments: argparse.Namespace) -> None:
@@ -141,20 +177,14 @@ def prepare_model(arguments: argparse.Namespace) -> None:
 
 
 def use_model(arguments: argparse.Namespace) -> None:
-    """Makes a GGUF file the model from now on. Raises ModelFileError for one that cannot be."""
+    """Makes a GGUF file the model from now on. Raises UseError for one that cannot be."""
     home = Home.locate().create()
-    path = ""
-    if arguments.path != "embedded":
-        from tutor.engine.gguf import read_model_info
-
-        file = Path(arguments.path).expanduser().absolute()
-        read_model_info(file)
-        path = str(file)
+    path = "" if arguments.path == "embedded" else str(chat_model(arguments.path))
     save(set_value(load(home.settings_file), "model", path), home.settings_file)
     if arguments.json:
         print_json({"model": path or "embedded"})
     else:
-        print(f"the tutor now speaks with {path or 'the embedded model'}")
+        say(f"the tutor now speaks with {path or 'the embedded model'}")
 
 
 def show_config(arguments: argparse.Namespace) -> None:
@@ -171,7 +201,7 @@ def show_config(arguments: argparse.Namespace) -> None:
         print_json({"settings": flat, "paths": paths})
         return
     for name, value in (flat | paths).items():
-        print(f"{name:<15} {value}")
+        say(f"{name:<15} {value}")
 
 
 def set_config(arguments: argparse.Namespace) -> None:
@@ -182,4 +212,4 @@ def set_config(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json({"name": arguments.name, "value": arguments.value})
     else:
-        print(f"{arguments.name} = {arguments.value}")
+        say(f"{arguments.name} = {arguments.value}")

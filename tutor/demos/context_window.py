@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance, Run, Shown
+from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance, Run, Shown, spoken
 from tutor.demos.figures import Bar, Bars, Figure, Table
 from tutor.demos.tokens import shown
 from tutor.demos.workbench import Workbench
@@ -32,7 +32,7 @@ _AT_ONCE = 128
 _TOP = 3
 _FIRST_ROWS, _LAST_ROWS = 6, 12
 
-Exchange = tuple[Message, Message]
+Pair = tuple[Message, Message]
 
 
 class ContextWindowInput(DemoInput):
@@ -102,16 +102,17 @@ class ContextWindow(Demo[ContextWindowInput]):
     def run(self, bench: Workbench, inputs: ContextWindowInput, run: Run) -> Shown:
         engine = bench.engine
         if inputs.window > engine.n_ctx:
-            raise DemoError(f"window: this model runs with 64 to {engine.n_ctx} tokens")
-        fact = _exchange(inputs.fact)
+            raise DemoError(f"this model runs with 64 to {engine.n_ctx} tokens", "window")
+        fact = _pair(inputs.fact)
         later = _conversation(bench, inputs)
         last = Message("user", inputs.question)
         lead, answer = _halves(engine, inputs)
         room = inputs.window - len(lead) - len(answer)
         if (need := len(_prompt(engine, [fact], last))) > room:
             raise DemoError(
-                f"window: the fact, the question and the answer alone need "
-                f"{need + inputs.window - room} tokens, not {inputs.window}"
+                "the fact, the question and the answer alone need "
+                f"{need + inputs.window - room} tokens, not {inputs.window}",
+                "window",
             )
         fitted = _newest(engine, [fact, *later], last, room)
         fell_out = len(fitted) <= len(later)
@@ -162,22 +163,22 @@ class ContextWindow(Demo[ContextWindowInput]):
         )
 
 
-def _exchange(said: str, reply: str = _REPLY) -> Exchange:
+def _pair(said: str, reply: str = _REPLY) -> Pair:
     return Message("user", said), Message("assistant", reply)
 
 
-def _conversation(bench: Workbench, inputs: ContextWindowInput) -> list[Exchange]:
+def _conversation(bench: Workbench, inputs: ContextWindowInput) -> list[Pair]:
     """What is said between the fact and the last question."""
     if inputs.text is not None:
-        said = [part for line in inputs.text.splitlines() for part in wrap(line, _MESSAGE)]
-        if not said:
-            raise DemoError("text: give at least one character that is not a space")
-        return [_exchange(part) for part in said]
+        lines = spoken(inputs.text).splitlines()
+        return [_pair(part) for line in lines for part in wrap(line, _MESSAGE)]
     lessons = {lesson.number: lesson for lesson in bench.lessons}
     if inputs.lesson not in lessons:
-        raise DemoError(f"lesson: there are {min(lessons)} to {max(lessons)}, not {inputs.lesson}")
+        raise DemoError(
+            f"there are {min(lessons)} to {max(lessons)}, not {inputs.lesson}", "lesson"
+        )
     sections = lessons[inputs.lesson].sections[: inputs.sections]
-    return [_exchange(section.heading, section.text) for section in sections]
+    return [_pair(section.heading, section.text) for section in sections]
 
 
 def _halves(engine: Engine, inputs: ContextWindowInput) -> tuple[list[int], list[int]]:
@@ -189,16 +190,16 @@ def _halves(engine: Engine, inputs: ContextWindowInput) -> tuple[list[int], list
     return whole[:shared], whole[shared:]
 
 
-def _prompt(engine: Engine, exchanges: Sequence[Exchange], last: Message) -> list[int]:
+def _prompt(engine: Engine, exchanges: Sequence[Pair], last: Message) -> list[int]:
     messages = [message for exchange in exchanges for message in exchange]
     return [id for segment in engine.render_chat([*messages, last]) for id in segment.ids]
 
 
 def _newest(
-    engine: Engine, exchanges: Sequence[Exchange], last: Message, room: int, *pinned: Exchange
-) -> list[Exchange]:
+    engine: Engine, exchanges: Sequence[Pair], last: Message, room: int, *pinned: Pair
+) -> list[Pair]:
     """The newest exchanges that fit into `room` tokens behind those that are pinned."""
-    kept: list[Exchange] = []
+    kept: list[Pair] = []
     for exchange in reversed(exchanges):
         if len(_prompt(engine, [*pinned, exchange, *kept], last)) > room:
             break
@@ -211,9 +212,9 @@ def _knows(
 ) -> dict[str, Any]:
     """Reads the prompt, then gives it the answer token by token; logarithms are natural."""
     greedy = Sampling(greedy=True, repeat_penalty=1.0)
-    # How a prompt is split into batches moves its rounding: whatever is in memory is dropped by
-    # reading another first token, so that the same input gives the same numbers.
-    engine.next(prompt[1:2], greedy, 1)
+    # How a prompt is split into batches moves its rounding: read whole, the same input gives the
+    # same numbers.
+    engine.forget()
     for end in range(_AT_ONCE, len(prompt), _AT_ONCE):
         run.report("reading", done + 0.4 * end / len(prompt))
         engine.next(prompt[:end], greedy, 1)
@@ -235,7 +236,7 @@ def _knows(
 
 
 def _told(
-    engine: Engine, exchanges: Sequence[Exchange], last: Message, kept: int
+    engine: Engine, exchanges: Sequence[Pair], last: Message, kept: int
 ) -> list[dict[str, Any]]:
     """All messages as data, the newest `kept` exchanges and the last one inside the window."""
     spoken = [message for exchange in exchanges for message in exchange]

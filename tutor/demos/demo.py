@@ -24,7 +24,14 @@ _ECHO = 60
 
 
 class DemoError(Exception):
-    """An input that a demonstration cannot take; the message names the range and what to do."""
+    """An input that a demonstration cannot take; the message names the range and what to do.
+
+    `where` is the input field, or a part of it ("texts.0"); the message begins with it.
+    """
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.field = where.partition(".")[0]
 
 
 class DemoCancelled(Exception):
@@ -121,15 +128,21 @@ class Demo(ABC, Generic[I]):
 
     def run_alone(self, bench: Workbench, inputs: I, run: Run) -> Shown:
         """The same with the base model, after whichever demonstration runs now: they share weights
-        that some change. The adapter that acted acts again afterwards."""
+        that some change. The adapter that acted acts again afterwards.
+
+        Raises DemoCancelled where it was stopped, also at its end: what it has may be cut short.
+        """
         while not bench.turn.acquire(timeout=_WAIT_SECONDS):
             run.report("waiting for another demonstration", 0.0)
         try:
             with bench.engine.adapter_kept():
                 bench.engine.use_adapter(None)
-                return self.run(bench, inputs, run)
+                shown = self.run(bench, inputs, run)
         finally:
             bench.turn.release()
+        if run.cancel.is_set():
+            raise DemoCancelled
+        return shown
 
     def shown(
         self,
@@ -161,14 +174,21 @@ class Demo(ABC, Generic[I]):
             return self.input.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "input"
+            where = ".".join(map(str, first["loc"]))
             if first["type"] == "extra_forbidden":
                 names = ", ".join(self.input.model_fields) or "none"
                 raise DemoError(
                     f"{self.name} has no input {_echo(where)}: it takes {names}"
                 ) from error
             message = str(first["msg"]).removeprefix("Value error, ")
-            raise DemoError(f"{where}: {message}, not {_echo(first['input'])}") from error
+            raise DemoError(f"{message}, not {_echo(first['input'])}", where) from error
+
+
+def spoken(text: str) -> str:
+    """The same text of a learner's. Raises DemoError where it is nothing but spaces."""
+    if not text.strip():
+        raise DemoError("give at least one character that is not a space", "text")
+    return text
 
 
 def _echo(value: object) -> str:

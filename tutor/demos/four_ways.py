@@ -19,7 +19,7 @@ from corpus.gold import normalised
 from index.evidence import evidence
 from index.passages import without_markup
 from index.scope import in_scope
-from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance, Run, Shown
+from tutor.demos.demo import Demo, DemoInput, Prediction, Provenance, Run, Shown, spoken
 from tutor.demos.figures import Bar, Bars, Columns, Figure, Table
 from tutor.demos.reference import Reference, reference_answer
 from tutor.demos.workbench import Workbench
@@ -103,9 +103,7 @@ class FourWays(Demo[FourWaysInput]):
         )
 
     def run(self, bench: Workbench, inputs: FourWaysInput, run: Run) -> Shown:
-        engine, question = bench.engine, inputs.text.strip()
-        if not question:
-            raise DemoError("text: give at least one character that is not a space")
+        engine, question = bench.engine, spoken(inputs.text).strip()
         run.report("searching the lessons", 0.0)
         found = bench.retriever.search(question, _PASSAGES)
         picked = evidence(bench.retriever, question, found.hits)
@@ -216,9 +214,9 @@ def _answer(
 ) -> tuple[str, GenerationStats]:
     """What the model says, greedily, in at most so many tokens."""
     greedy = Sampling(greedy=True, repeat_penalty=1.0, max_tokens=tokens)
-    # How a prompt is split into batches moves its rounding: whatever is in memory is dropped by
-    # reading another first token, so that the same question gives the same numbers.
-    engine.next(prompt[1:2], greedy, 1)
+    # How a prompt is split into batches moves its rounding: read whole, the same question gives
+    # the same numbers.
+    engine.forget()
     generation = engine.generate(prompt, lambda: greedy, run.cancel)
     text = ""
     for event in generation:

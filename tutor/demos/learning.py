@@ -31,7 +31,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
+class TrainText:
     """A text's tokens; the last `tail` of them are its last word, at least one stands before."""
 
     ids: tuple[int, ...]
@@ -40,7 +40,7 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Fit:
     """A sentence after some step: the mean loss in nats, and its last word's probability."""
 
     loss: float
@@ -48,12 +48,12 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TrainStep:
     """The model after a step: both sentences, and the length of the gradient that the next step
     goes against; None where no step follows."""
 
-    text: Measured
-    other: Measured
+    text: Fit
+    other: Fit
     gradient: float | None
 
 
@@ -64,7 +64,7 @@ class Course:
     `before` and `after` are the logits in the last word's place, shape (n_vocab,).
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[TrainStep, ...]
     before: Floats
     after: Floats
     diverged: bool
@@ -117,7 +117,7 @@ def _watched(model: Any, look: Callable[[], None]) -> Iterator[None]:
 def train(
     model: Any,
     parameters: list[Any],
-    sentences: tuple[Sentence, Sentence],
+    sentences: tuple[TrainText, TrainText],
     plan: Plan,
     report: Progress,
 ) -> Course:
@@ -130,7 +130,7 @@ def train(
     kind = torch.optim.Adam if plan.optimizer == "adam" else torch.optim.SGD
     optimizer = kind(parameters, lr=plan.learning_rate)
     trained, other = sentences
-    steps: list[Step] = []
+    steps: list[TrainStep] = []
     places: list[Floats] = []
     diverged = False
     while len(steps) <= plan.steps and not diverged:
@@ -150,18 +150,18 @@ def train(
                 losses.mean().backward()
                 gradient = float(torch.nn.utils.get_total_norm([p.grad for p in parameters]))
                 optimizer.step()
-        steps.append(Step(now, beside, gradient))
+        steps.append(TrainStep(now, beside, gradient))
     return Course(tuple(steps), places[0], places[-1], diverged, sum(p.numel() for p in parameters))
 
 
-def _logits(model: Any, sentence: Sentence) -> Any:
+def _logits(model: Any, sentence: TrainText) -> Any:
     """Shape (n, n_vocab)."""
     import torch
 
     return model(torch.tensor([sentence.ids]), use_cache=False).logits[0]
 
 
-def _losses(logits: Any, sentence: Sentence) -> Any:
+def _losses(logits: Any, sentence: TrainText) -> Any:
     """The cross-entropy of every token after the first, in nats, shape (n - 1,)."""
     import torch
 
@@ -169,5 +169,5 @@ def _losses(logits: Any, sentence: Sentence) -> Any:
     return torch.nn.functional.cross_entropy(logits[:-1], targets, reduction="none")
 
 
-def _measured(losses: Any, sentence: Sentence) -> Measured:
-    return Measured(losses.mean().item(), math.exp(-losses[-sentence.tail :].sum().item()))
+def _measured(losses: Any, sentence: TrainText) -> Fit:
+    return Fit(losses.mean().item(), math.exp(-losses[-sentence.tail :].sum().item()))

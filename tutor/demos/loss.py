@@ -74,8 +74,9 @@ class Loss(Demo[LossInput]):
         tokens = bench.engine.tokens(inputs.text.rstrip())
         if len(tokens) == 1:
             raise DemoError(
-                f"text: {shown(tokens[0].bytes)!r} is one token, and a first token has nothing "
-                f"before it to be predicted from: give 2 to {MOST_TOKENS} tokens"
+                f"{shown(tokens[0].bytes)!r} is one token, and a first token has nothing "
+                f"before it to be predicted from: give 2 to {MOST_TOKENS} tokens",
+                "text",
             )
         run.report("reading the sentence", 0.0)
         nats = surprisals(bench, prompt_of(bench, inputs.text, least=2))
@@ -100,7 +101,7 @@ class Loss(Demo[LossInput]):
             return f"{loss / unit:.2f} {inputs.unit}, a probability of {np.exp(-loss):.2g}"
 
         seen = (
-            f"Over {len(nats)} token{'s'[: len(nats) > 1]} after the first the mean loss is "
+            f"Over {len(nats)} token{'s' if len(nats) > 1 else ''} after the first the mean loss is "
             f"{mean / unit:.2f} {inputs.unit}, a perplexity of {perplexity:,.1f}: "
             f"{'below' if mean < uniform else 'above'} the {uniform / unit:.2f} of an even "
             f"guess among {n_vocab:,} tokens. {names[most]!r} surprised the model most "

@@ -93,9 +93,10 @@ class Masks(Demo[MasksInput]):
     def run(self, bench: Workbench, inputs: MasksInput, run: Run) -> Shown:
         if inputs.write == "encoder":
             raise DemoError(
-                "write: the encoder cannot write. It gives vectors, no scores for a next token, "
+                "the encoder cannot write. It gives vectors, no scores for a next token, "
                 "and each of its vectors needs the words to its right, which do not exist while "
-                "a text is being written: choose decoder"
+                "a text is being written: choose decoder",
+                "write",
             )
         old, new = inputs.text.strip(), _with_last_word(inputs.text.strip(), inputs.word)
         prompts = [prompt_of(bench, text, 2, MOST_TOKENS) for text in (old, new)]
@@ -126,8 +127,9 @@ class Masks(Demo[MasksInput]):
         run.report("comparing", 1.0)
         if encoder[0].ids == encoder[1].ids:
             raise DemoError(
-                f"word: to the encoder, which reads no capitals, {inputs.word!r} is the same as "
-                "the old word: give another"
+                f"to the encoder, which reads no capitals, {inputs.word!r} is the same as "
+                "the old word: give another",
+                "word",
             )
         in_decoder, in_encoder = _positions(*decoder), _positions(*encoder)
         # The encoder puts a token of its own before the first word.
@@ -184,12 +186,12 @@ class Masks(Demo[MasksInput]):
 def _with_last_word(text: str, word: str) -> str:
     words = re.findall(r"\w+(?:['’-]\w+)*", text)
     if len(words) < 2:
-        raise DemoError(f"text: give a sentence of at least 2 words, this has {len(words)}")
+        raise DemoError(f"give a sentence of at least 2 words, this has {len(words)}", "text")
     if len(word.split()) != 1:
-        raise DemoError(f"word: give one word, not {len(word.split())}")
+        raise DemoError(f"give one word, not {len(word.split())}", "word")
     head, _, tail = text.rpartition(words[-1])
     if word == words[-1]:
-        raise DemoError(f"word: the sentence ends with {word!r} already: give another")
+        raise DemoError(f"the sentence ends with {word!r} already: give another", "word")
     return head + word + tail
 
 

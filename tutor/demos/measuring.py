@@ -47,7 +47,7 @@ _CUT = _TIMED.model_copy(update={"max_tokens": 2})
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredFile:
     """A file on this machine: tokens a second; bytes by which the process grew, with the pages of
     the file; bytes of KV cache a token; nats of every token of the text, shape (tokens,)."""
 
@@ -82,7 +82,7 @@ def meanwhile(run: Run, work: Callable[[Run], T]) -> T:
         pool.shutdown(wait=False)
 
 
-def measure(path: Path, sample: str, text: str, run: Run, done: float) -> Measured:
+def measure(path: Path, sample: str, text: str, run: Run, done: float) -> MeasuredFile:
     """Reads and goes on with the beginning of `sample`, then scores `text` (may be empty).
 
     `done` is told as the progress. Raises EngineError for a file that is no model, DemoError for
@@ -108,7 +108,7 @@ def measure(path: Path, sample: str, text: str, run: Run, done: float) -> Measur
         tell()
         memory = psutil.Process().memory_info().rss - before
         nats = _nats(engine, _given(engine, header), text, tell)
-    return Measured(
+    return MeasuredFile(
         max(1000 * (s.prompt_tokens - s.cached_tokens) / s.first_token_ms for s in timed),
         max(s.tokens_per_second for s in timed),
         memory,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import Field
 
 from tutor.demos.demo import Demo, DemoInput, Prediction, Provenance, Run, Shown
 from tutor.demos.figures import Bar, Bars, Table
+from tutor.demos.measuring import meanwhile
 from tutor.demos.torch_copy import number_in
 from tutor.demos.workbench import Workbench
 from tutor.engine.gguf import read_model_info
@@ -102,7 +102,7 @@ class ModelFile(Demo[ModelFileInput]):
         info = read_model_info(path)
         if inputs.layer is not None:
             number_in("layer", inputs.layer, info.layers)
-        opened = _opened_meanwhile(path, run)
+        opened = meanwhile(run, lambda inside: _told(path, inside))
         groups = _grouped(opened.tensors)
         total = sum(group.parameters for group in groups)
         parts = {
@@ -195,18 +195,10 @@ class ModelFile(Demo[ModelFileInput]):
         )
 
 
-def _opened_meanwhile(path: Path, run: Run) -> Opened:
-    """Reads the file in a thread: the package takes seconds for the token list."""
-    run.report("reading the model file", 0.0)
-    pool = ThreadPoolExecutor(1, "gguf")
-    try:
-        reading = pool.submit(_opened, path, path.stat().st_mtime_ns)
-        while not reading.done():
-            run.report("reading the model file", 0.5)
-            wait([reading], timeout=0.1)
-        return reading.result()
-    finally:
-        pool.shutdown(wait=False)
+def _told(path: Path, run: Run) -> Opened:
+    """Reads the file: the package takes seconds for the token list."""
+    run.report("reading the model file", 0.5)
+    return _opened(path, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=2)

@@ -7,7 +7,6 @@ is the plane in which the points lie widest apart (PCA); what it leaves out is t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -16,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, StringConstraints, field_validator
 
-from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance, Run, Shown
+from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance, Run, Shown, spoken
 from tutor.demos.figures import Bar, Bars, Figure, Line, Plot, Table
+from tutor.demos.kept import key_of, written_whole
 from tutor.demos.tokens import shown
 from tutor.demos.workbench import Workbench
 
@@ -75,15 +75,14 @@ class Neighbours(Demo[NeighboursInput]):
 
     def run(self, bench: Workbench, inputs: NeighboursInput, run: Run) -> Shown:
         engine = bench.engine
-        word = inputs.text.strip()
-        if not word:
-            raise DemoError("text: give at least one character that is not a space")
+        word = spoken(inputs.text).strip()
         tokens = engine.tokens(f" {word}" if inputs.space else word)
         if len(tokens) > MOST_PIECES:
             pieces = " ".join(shown(token.bytes) for token in tokens[:8])
             raise DemoError(
-                f"text: {inputs.text!r} is {len(tokens)} tokens ({pieces}), and each has a place "
-                f"of its own: give a word of at most {MOST_PIECES}"
+                f"{inputs.text!r} is {len(tokens)} tokens ({pieces}), and each has a place "
+                f"of its own: give a word of at most {MOST_PIECES}",
+                "text",
             )
         table = embedding_table(bench, run)
         run.report("comparing all tokens", 0.9)
@@ -173,8 +172,7 @@ def embedding_table(bench: Workbench, run: Run) -> NDArray[np.float16]:
     Raises DemoError for a file whose table gguf cannot read.
     """
     path = Path(bench.engine.info.path)
-    stat = path.stat()
-    kept = bench.cache / "embeddings" / f"{path.stem}-{stat.st_size}-{stat.st_mtime_ns}.npy"
+    kept = bench.cache / "embeddings" / f"{key_of(path)}.npy"
     if not kept.exists():
         run.report("opening the model file", 0.0)
         from gguf import GGUFReader, dequantize
@@ -183,8 +181,6 @@ def embedding_table(bench: Workbench, run: Run) -> NDArray[np.float16]:
         tensor = next((t for t in tensors if t.name == "token_embd.weight"), None)
         if tensor is None:
             raise DemoError(f"{path.name} has no table of token embeddings (token_embd.weight)")
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        draft = kept.with_suffix(f".{os.getpid()}.part")
         n_embd, n_vocab = map(int, tensor.shape)
         table = np.empty((n_vocab, n_embd), dtype=np.float16)
         for start in range(0, n_vocab, _ROWS):
@@ -194,9 +190,8 @@ def embedding_table(bench: Workbench, run: Run) -> NDArray[np.float16]:
             except NotImplementedError as error:
                 raise DemoError(f"{path.name}: {error}") from error
             table[start : start + _ROWS] = rows
-        with draft.open("wb") as file:
+        with written_whole(kept) as draft, draft.open("wb") as file:
             np.save(file, table)
-        draft.replace(kept)
     return np.load(kept, mmap_mode="r")
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance, Run, Shown
+from tutor.demos.demo import Demo, DemoInput, Prediction, Provenance, Run, Shown, spoken
 from tutor.demos.figures import Bar, Bars, Table
 from tutor.demos.workbench import Workbench
 from tutor.engine.settings import Sampling
@@ -50,9 +50,7 @@ class NextToken(Demo[NextTokenInput]):
     def run(self, bench: Workbench, inputs: NextTokenInput, run: Run) -> Shown:
         engine = bench.engine
         # The end of a text is where its next token begins: a trailing space is a token of its own.
-        prompt = engine.tokenize(inputs.text.rstrip())
-        if not prompt:
-            raise DemoError("text: give at least one character that is not a space")
+        prompt = engine.tokenize(spoken(inputs.text).rstrip())
         sampling = Sampling(repeat_penalty=1.0, **inputs.model_dump(exclude={"text"}))
         found = engine.next(prompt, sampling, _TOP)
         step = found.step

@@ -6,10 +6,8 @@ beside theirs.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,8 +17,9 @@ from pydantic import Field
 
 from corpus import Lesson
 from tutor.demos.backoff import BackOff, Context
-from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance, Run, Shown
+from tutor.demos.demo import Demo, DemoInput, Prediction, Provenance, Run, Shown, spoken
 from tutor.demos.figures import Bar, Bars, Table
+from tutor.demos.kept import key_of, written_whole
 from tutor.demos.workbench import Workbench
 from tutor.engine.engine import Engine
 from tutor.engine.settings import Sampling
@@ -62,9 +61,7 @@ class Ngrams(Demo[NgramsInput]):
 
     def run(self, bench: Workbench, inputs: NgramsInput, run: Run) -> Shown:
         engine = bench.engine
-        words = engine.tokenize(inputs.text.rstrip())
-        if not words:
-            raise DemoError("text: give at least one character that is not a space")
+        words = engine.tokenize(spoken(inputs.text).rstrip())
         tested = next(lesson for lesson in bench.lessons if lesson.number == inputs.lesson)
         others = [lesson for lesson in bench.lessons if lesson is not tested]
         counted = BackOff(ORDERS[-1], engine.info.n_vocab)
@@ -198,10 +195,8 @@ def _unseen(counted: BackOff, order: int, ids: Sequence[int]) -> float:
 
 def _model_bits(engine: Engine, ids: Sequence[int], cache: Path, run: Run) -> float:
     """The model's own bits on ids[1:], in windows that overlap; kept in the cache."""
-    stat = Path(engine.info.path).stat()
     window = min(_WINDOW, engine.n_ctx - 1)
-    key = json.dumps([engine.info.name, stat.st_size, stat.st_mtime_ns, window, list(ids)])
-    kept = cache / "ngrams" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+    kept = cache / "ngrams" / f"{key_of(Path(engine.info.path), window, list(ids))}.json"
     if kept.exists():
         return float(json.loads(kept.read_text())["bits"])
     bits, begin, at = 0.0, 0, 1
@@ -212,10 +207,8 @@ def _model_bits(engine: Engine, ids: Sequence[int], cache: Path, run: Run) -> fl
         end = min(at + _CHUNK, len(ids))
         bits -= float(engine.score(ids[begin:end], at - begin).sum(dtype=np.float64)) / math.log(2)
         at = end
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    draft = kept.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps({"bits": bits}))
-    draft.replace(kept)
+    with written_whole(kept) as draft:
+        draft.write_text(json.dumps({"bits": bits}))
     return bits
 
 

@@ -17,9 +17,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance, Run, Shown
+from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance, Run, Shown, spoken
 from tutor.demos.figures import Bar, Bars, Figure, Table
-from tutor.demos.measuring import N_CTX, Measured, busy_elsewhere, meanwhile, measure
+from tutor.demos.measuring import N_CTX, MeasuredFile, busy_elsewhere, meanwhile, measure
 from tutor.demos.ngrams import lesson_text
 from tutor.demos.templates import BASE_FILE, BASE_PACKAGE, base_model
 from tutor.demos.workbench import Workbench
@@ -88,7 +88,7 @@ class Candidate:
     tokenizer: str
     tokens_per_word: float
     bits_per_byte: float
-    measured: Measured
+    measured: MeasuredFile
 
     @property
     def values(self) -> dict[str, float]:
@@ -170,11 +170,9 @@ class Picking(Demo[PickingInput]):
         )
 
     def run(self, bench: Workbench, inputs: PickingInput, run: Run) -> Shown:
-        text = inputs.text.strip()
-        if not text:
-            raise DemoError("text: give at least one character that is not a space")
+        text = spoken(inputs.text).strip()
         if (count := bench.engine.count(text)) > _MOST_TOKENS:
-            raise DemoError(f"text: give at most {_MOST_TOKENS} tokens, this has {count:,}")
+            raise DemoError(f"give at most {_MOST_TOKENS} tokens, this has {count:,}", "text")
         found, absent, busy = meanwhile(run, partial(_filled, bench, inputs.file, text))
         struck = {name: why for name, c in found.items() if (why := c.breaks(inputs))}
         parts = parts_of({name: c.values for name, c in found.items() if name not in struck})

@@ -134,7 +134,7 @@ class ProjectLoop(Demo[ProjectLoopInput]):
         turned = Retrieval.model_validate(settings.model_dump() | {inputs.knob: inputs.value})
         old, new = (getattr(s, inputs.knob) for s in (settings, turned))
         if old == new:
-            raise DemoError(f"value: {inputs.knob} is {old} already: give another value")
+            raise DemoError(f"{inputs.knob} is {old} already: give another value", "value")
         before = _searched(bench.retriever, chosen, "searching", 0.0, run)
         after = _searched(bench.retriever.with_settings(turned), chosen, "again", 0.5, run)
         run.report("judged", 1.0)
@@ -186,16 +186,17 @@ def _slice(bench: Workbench, inputs: ProjectLoopInput) -> list[GoldQuestion]:
     numbers = [lesson.number for lesson in bench.lessons]
     if inputs.lesson not in (0, *numbers):
         raise DemoError(
-            f"lesson: give {min(numbers)} to {max(numbers)}, or 0 for all, not {inputs.lesson}"
+            f"give {min(numbers)} to {max(numbers)}, or 0 for all, not {inputs.lesson}", "lesson"
         )
     there = [q for q in load_gold("dev") if q.answerable and inputs.lesson in (0, q.lesson)]
     if not there:
         raise DemoError(
-            f"lesson: the slice is empty: lesson {inputs.lesson} has no questions in the dev "
-            "split; give another, or 0 for all"
+            f"the slice is empty: lesson {inputs.lesson} has no questions in the dev "
+            "split; give another, or 0 for all",
+            "lesson",
         )
     if not inputs.questions:
-        raise DemoError(f"questions: the slice is empty: give 1 to {len(there)}, not 0")
+        raise DemoError(f"the slice is empty: give 1 to {len(there)}, not 0", "questions")
     count = min(inputs.questions, len(there))
     return [there[n * len(there) // count] for n in range(count)]
 
@@ -296,7 +297,7 @@ def _seen(found: Comparison, turned: str) -> str:
     )
     if d.n < FEWEST:
         return (
-            f"{first} With {d.n} question{'s'[: d.n > 1]}, under {FEWEST}, nothing can be claimed "
+            f"{first} With {d.n} question{'s' if d.n > 1 else ''}, under {FEWEST}, nothing can be claimed "
             f"from the difference of {100 * d.mean:+.1f} points."
         )
     told = (

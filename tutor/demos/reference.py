@@ -32,7 +32,7 @@ class Reference:
 def reference_answer(retriever: Retriever, found: Found, picked: Sequence[Evidence]) -> Reference:
     """The bank's answer where the question is one of its own, else the best of the sentences that
     were picked as evidence, at least one."""
-    if card := nearest_card(retriever, found):
+    if (card := nearest_card(retriever, found)) and card.known:
         return Reference(card.answer, card.passage.passage_id, card.question, card.cosine)
     best = max(picked, key=lambda e: e.score)
     return Reference(without_markup(best.sentence), best.passage.passage_id)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance, Run, Shown
+from tutor.demos.demo import Demo, DemoInput, Prediction, Provenance, Run, Shown, spoken
 from tutor.demos.figures import Bar, Bars, Table
 from tutor.demos.workbench import Workbench
 from tutor.engine.events import NextToken
@@ -73,9 +73,7 @@ class Samplers(Demo[SamplersInput]):
 
     def run(self, bench: Workbench, inputs: SamplersInput, run: Run) -> Shown:
         engine = bench.engine
-        prompt = engine.tokenize(inputs.text.rstrip())
-        if not prompt:
-            raise DemoError("text: give at least one character that is not a space")
+        prompt = engine.tokenize(spoken(inputs.text).rstrip())
 
         def step(done: float, sampling: Sampling) -> NextToken:
             run.report("applying the samplers", done)

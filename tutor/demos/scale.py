@@ -7,7 +7,6 @@ from this machine's memory and its measured read bandwidth; nothing of them runs
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -21,12 +20,13 @@ from pydantic import Field, field_validator
 
 from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance, Run, Shown
 from tutor.demos.figures import Bar, Bars, Figure, Table
+from tutor.demos.kept import key_of, written_whole
 from tutor.demos.larger import SIZES, Larger, larger_models
 from tutor.demos.measuring import (
     ANSWER_TOKENS,
     N_CTX,
     PROMPT_TOKENS,
-    Measured,
+    MeasuredFile,
     all_memory,
     busy_elsewhere,
     free_memory,
@@ -79,7 +79,7 @@ class Stored:
     quantization: str
     info: ModelInfo
     header: Header
-    measured: Measured
+    measured: MeasuredFile
 
     @property
     def tensor_bytes(self) -> int:
@@ -256,19 +256,15 @@ def _made(cache: Path, quantization: str, run: Run, done: float) -> Path:
 
 def _with_kept_loss(
     cache: Path, path: Path, sample: str, text: str, run: Run, done: float
-) -> Measured:
+) -> MeasuredFile:
     """Measures; the loss of a file on a text never changes and is kept."""
-    stat = path.stat()
-    key = json.dumps([path.name, stat.st_size, stat.st_mtime_ns, text])
-    kept = cache / "scale" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+    kept = cache / "scale" / f"{key_of(path, text)}.json"
     if kept.exists():
         measured = measure(path, sample, "", run, done)
         return replace(measured, nats=np.array(json.loads(kept.read_text())["nats"]))
     measured = measure(path, sample, text, run, done)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    draft = kept.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps({"nats": measured.nats.tolist()}))
-    draft.replace(kept)
+    with written_whole(kept) as draft:
+        draft.write_text(json.dumps({"nats": measured.nats.tolist()}))
     return measured
 
 

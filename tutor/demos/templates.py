@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 from filelock import FileLock
 from pydantic import Field
 
-from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance, Run, Shown
+from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance, Run, Shown, spoken
 from tutor.demos.figures import Chip, Chips, Columns, Table
 from tutor.demos.workbench import Workbench
 from tutor.engine.engine import Engine
@@ -91,9 +91,7 @@ class Templates(Demo[TemplatesInput]):
         )
 
     def run(self, bench: Workbench, inputs: TemplatesInput, run: Run) -> Shown:
-        engine, question = bench.engine, inputs.text.strip()
-        if not question:
-            raise DemoError("text: give at least one character that is not a space")
+        engine, question = bench.engine, spoken(inputs.text).strip()
         segments = engine.render_chat([Message("user", question)])
         # What the learner typed is plain whatever it spells; only the template's own may be marks.
         raw = [

@@ -7,7 +7,6 @@ result is not the model's own (another rule, another kind of tokenizer) no merge
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,8 +16,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance, Run, Shown
+from tutor.demos.demo import Demo, DemoInput, Prediction, Provenance, Run, Shown, spoken
 from tutor.demos.figures import Chip, Chips, Figure, Table
+from tutor.demos.kept import key_of, written_whole
 from tutor.demos.workbench import Workbench
 from tutor.engine.events import Token
 from tutor.text import visible
@@ -94,17 +94,14 @@ def stored_merges(bench: Workbench, run: Run) -> dict[str, int]:
     Read once from the metadata (`tokenizer.ggml.merges`), since gguf takes seconds, then kept.
     """
     path = Path(bench.engine.info.path)
-    found = path.stat()
-    kept = bench.cache / "merges" / f"{path.stem}-{found.st_size}-{found.st_mtime_ns}.txt"
+    kept = bench.cache / "merges" / f"{key_of(path)}.txt"
     if not kept.exists():
         run.report("reading the merges from the model file", 0.1)
         from gguf import GGUFReader
 
         field = GGUFReader(path).fields.get("tokenizer.ggml.merges")
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        draft = kept.with_suffix(f".{os.getpid()}.part")
-        draft.write_text("\n".join(field.contents() if field else ()), encoding="utf-8")
-        draft.replace(kept)
+        with written_whole(kept) as draft:
+            draft.write_text("\n".join(field.contents() if field else ()), encoding="utf-8")
         run.report("merges read", 1.0)
     lines = kept.read_text(encoding="utf-8").split("\n")
     return {line: rank for rank, line in enumerate(lines, start=1) if line}
@@ -136,9 +133,7 @@ class Tokens(Demo[TokensInput]):
         )
 
     def run(self, bench: Workbench, inputs: TokensInput, run: Run) -> Shown:
-        if not inputs.text.strip():
-            raise DemoError("text: give at least one character that is not a space")
-        tokens = bench.engine.tokens(inputs.text)
+        tokens = bench.engine.tokens(spoken(inputs.text))
         words, characters = len(inputs.text.split()), len(inputs.text)
         right = 0 if len(tokens) <= words else 1 if len(tokens) < characters else 2
         # The bytes of a split character are shown as hexadecimal until it is whole.

@@ -57,16 +57,16 @@ def prompt_of(bench: Workbench, text: str, least: int = 1, most: int = MOST_TOKE
     """The ids of a learner's text without its trailing space. Raises DemoError that counts them."""
     ids = bench.engine.tokenize(text.rstrip())
     if len(ids) < least:
-        raise DemoError(f"text: give {least} to {most} tokens, this has {len(ids)}")
+        raise DemoError(f"give {least} to {most} tokens, this has {len(ids)}", "text")
     if len(ids) > most:
-        raise DemoError(f"text: at most {most} tokens fit here, this has {len(ids)}: shorten it")
+        raise DemoError(f"at most {most} tokens fit here, this has {len(ids)}: shorten it", "text")
     return ids
 
 
 def number_in(name: str, value: int, count: int) -> int:
     """The same number. Raises DemoError where the model has no such layer or head."""
     if not 0 <= value < count:
-        raise DemoError(f"{name}s are 0 to {count - 1}, not {value}")
+        raise DemoError(f"there are 0 to {count - 1}, not {value}", name)
     return value
 
 
@@ -100,8 +100,7 @@ def last_logits(output: Any) -> Floats:
 def llama_logits(bench: Workbench, ids: Sequence[int], *, afresh: bool = False) -> Floats:
     """The same from llama.cpp, shape (n_vocab,); `afresh` reads every token again."""
     if afresh:
-        # A prompt that shares no beginning empties the prefix cache.
-        bench.engine.next([int(ids[0] == 0)], _PLAIN, 1)
+        bench.engine.forget()
     (stage,) = bench.engine.next(ids, _PLAIN, 1).stages
     logits = np.empty_like(stage.logits)
     logits[stage.ids] = stage.logits

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance, Run, Shown
 from tutor.demos.figures import Figure, Line, Plot, Table
-from tutor.demos.learning import Course, Measured, Plan, Sentence, adapted, train
+from tutor.demos.learning import Course, Fit, Plan, TrainText, adapted, train
 from tutor.demos.loss import BOUND, surprisals, words_of
 from tutor.demos.tokens import shown
 from tutor.demos.torch_copy import before_and_after, open_copy, probabilities, read
@@ -75,7 +75,7 @@ class Training(Demo[TrainingInput]):
         trained = _sentence(bench, "text", inputs.text)
         other = _sentence(bench, "other", inputs.other)
         if trained.ids == other.ids:
-            raise DemoError("other: give a sentence that is not the trained one")
+            raise DemoError("give a sentence that is not the trained one", "other")
         uniform = math.log(bench.engine.info.n_vocab)
         model = open_copy(bench, run)
         logits = read(model, trained.ids, run, "reading the sentence").logits
@@ -128,14 +128,14 @@ class Training(Demo[TrainingInput]):
         )
 
 
-def _sentence(bench: Workbench, name: str, text: str) -> Sentence:
+def _sentence(bench: Workbench, name: str, text: str) -> TrainText:
     tokens = bench.engine.tokens(text.rstrip())
     if not 2 <= len(tokens) <= MOST_TOKENS:
-        raise DemoError(f"{name}: give 2 to {MOST_TOKENS} tokens, this has {len(tokens)}")
+        raise DemoError(f"give 2 to {MOST_TOKENS} tokens, this has {len(tokens)}", name)
     pieces = [token.bytes for token in tokens]
     numbers = words_of(pieces)
     tail = min(numbers.count(numbers[-1]), len(tokens) - 1)
-    return Sentence(tuple(token.id for token in tokens), tail, shown(b"".join(pieces[-tail:])))
+    return TrainText(tuple(token.id for token in tokens), tail, shown(b"".join(pieces[-tail:])))
 
 
 def _outcome(first: float, last: float) -> int:
@@ -152,7 +152,7 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _change(sentence: Sentence, before: Measured, after: Measured) -> dict[str, Any]:
+def _change(sentence: TrainText, before: Fit, after: Fit) -> dict[str, Any]:
     return {
         "text": sentence.word,
         "tokens": sentence.tail,
@@ -162,7 +162,7 @@ def _change(sentence: Sentence, before: Measured, after: Measured) -> dict[str, 
 
 
 def _figures(
-    bench: Workbench, course: Course, trained: Sentence, other: Sentence, uniform: float
+    bench: Workbench, course: Course, trained: TrainText, other: TrainText, uniform: float
 ) -> tuple[Figure, ...]:
     first, last = course.steps[0], course.steps[-1]
     lines = [
@@ -225,7 +225,7 @@ def _line(name: str, losses: list[float]) -> Line:
 
 
 def _seen(
-    inputs: TrainingInput, course: Course, trained: Sentence, uniform: float, restored: float
+    inputs: TrainingInput, course: Course, trained: TrainText, uniform: float, restored: float
 ) -> str:
     first, last, steps = course.steps[0], course.steps[-1], len(course.steps) - 1
     back = (

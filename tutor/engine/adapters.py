@@ -11,14 +11,16 @@ import re
 from collections.abc import Iterable
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tutor.engine.errors import AdapterError, ModelFileError
 from tutor.engine.events import Adapter
 from tutor.engine.gguf import BF16, F16, F32, FLOAT32, Q8_0, Header, TensorInfo, read_header
-from tutor.engine.model import Model
+
+if TYPE_CHECKING:
+    from tutor.engine.model import Model
 
 _State = tuple[Path, int, int, int]
 """A file as it is now: path, inode, bytes, time of change."""

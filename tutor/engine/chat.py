@@ -3,6 +3,7 @@
 The template is rendered with a placeholder for each message's content. The text around the
 placeholders is ours and may hold control tokens; the contents are tokenized as plain text, so
 `<|im_end|>` typed by a user, or standing in a lesson, stays seven ordinary characters and more.
+Where a template knows no system message, its words stand before the first question.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tutor.engine.errors import EngineError, ModelFileError
-from tutor.engine.events import Message, Segment
+from tutor.engine.events import Framing, Message, Segment
 
 # Private-use characters cannot come from a template, and contents never pass through it.
 _PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
@@ -35,9 +36,7 @@ def render_chat(
     messages: Sequence[Message],
     template: str,
     tokenize: Callable[[str, bool], list[int]],
-    *,
-    bos: str = "",
-    eos: str = "",
+    framing: Framing,
 ) -> list[Segment]:
     """The conversation as segments of token ids, up to where the assistant speaks.
 
@@ -48,14 +47,13 @@ def render_chat(
         {"role": message.role, "content": f"\ue000{n}\ue001"} for n, message in enumerate(messages)
     ]
     try:
-        text = _compiled(template).render(
-            messages=stand_ins, add_generation_prompt=True, bos_token=bos, eos_token=eos
-        )
-    except TemplateError as error:
-        raise ModelFileError(f"the model's chat template cannot be used: {error}") from error
-    parts = _PLACEHOLDER.split(text)
-    if sorted(map(int, parts[1::2])) != list(range(len(messages))):
-        raise EngineError("the model's chat template leaves out or doubles a message")
+        parts = _parts(stand_ins, template, framing)
+    except EngineError:
+        if [message.role for message in messages[:2]] != ["system", "user"]:
+            raise
+        system, first, *others = stand_ins
+        first = {"role": "user", "content": f"{system['content']}\n\n{first['content']}"}
+        parts = _parts([first, *others], template, framing)
     segments: list[Segment] = []
     for n, part in enumerate(parts):
         if n % 2:
@@ -63,4 +61,25 @@ def render_chat(
             segments.append(Segment(int(part), tuple(content)))
         elif part:
             segments.append(Segment(None, tuple(tokenize(part, True))))
+    first_id = next((id for segment in segments for id in segment.ids), None)
+    if framing.first not in (None, first_id):
+        segments.insert(0, Segment(None, (framing.first,)))
     return segments
+
+
+def _parts(stand_ins: list[dict[str, str]], template: str, framing: Framing) -> list[str]:
+    """The rendered template: its own text and, at every odd place, the number of a message."""
+    try:
+        text = _compiled(template).render(
+            messages=stand_ins,
+            add_generation_prompt=True,
+            bos_token=framing.bos,
+            eos_token=framing.eos,
+        )
+    except TemplateError as error:
+        raise ModelFileError(f"the model's chat template cannot be used: {error}") from error
+    parts = _PLACEHOLDER.split(text)
+    wanted = _PLACEHOLDER.findall("".join(message["content"] for message in stand_ins))
+    if sorted(parts[1::2]) != sorted(wanted):
+        raise EngineError("the model's chat template leaves out or doubles a message")
+    return parts

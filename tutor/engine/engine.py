@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import TypeVar
 
 import numpy as np
@@ -39,7 +38,7 @@ from tutor.engine.generation import Comparison, Generation
 from tutor.engine.model import MAX_SEQUENCES, Aborted, Model
 from tutor.engine.sampler import SamplerChain
 from tutor.engine.settings import Sampling
-from tutor.engine.together import common_prefix, decode_together, shared_prefix
+from tutor.engine.together import common_prefix, decode_together, needed, shared_prefix
 from tutor.engine.trace import Stage, log_normaliser_and_entropy, summarise
 
 T = TypeVar("T")
@@ -97,12 +96,7 @@ class Engine:
     def __enter__(self) -> Engine:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     # Text and tokens: read-only, from any thread
@@ -133,7 +127,7 @@ class Engine:
     def render_chat(self, messages: Sequence[Message]) -> list[Segment]:
         """The conversation as segments of token ids, up to where the assistant speaks."""
         assert self.info.chat_template, "the model was loaded as a chat model"
-        return render_chat(messages, self.info.chat_template, self.tokenize)
+        return render_chat(messages, self.info.chat_template, self.tokenize, self._model.framing)
 
     # Adapters
 
@@ -188,12 +182,17 @@ class Engine:
     ) -> Comparison:
         """Starts up to four generations that are decoded together, (prompt, settings) each.
 
-        What the prompts share at their beginning is read once. Raises EngineError.
+        What the prompts share at their beginning is read once. Raises EngineError, also where the
+        answers do not all have room.
         """
         if not 1 <= len(columns) <= MAX_SEQUENCES:
             raise EngineError(f"compare 1 to {MAX_SEQUENCES} answers, not {len(columns)}")
-        rooms = [len(prompt) + sampling.max_tokens for prompt, sampling in columns]
-        self._check(sum(rooms))
+        self._check(min(len(prompt) for prompt, _ in columns))
+        if (tokens := needed(columns)) >= self.n_ctx:
+            raise EngineError(
+                f"{len(columns)} answers need {tokens} tokens and the context has {self.n_ctx}: "
+                "compare fewer or shorter ones (max_tokens)"
+            )
         comparison = Comparison(columns, cancel, top)
         self._put(lambda: self._run_together(comparison))
         return comparison
@@ -214,6 +213,10 @@ class Engine:
         """
         self._check(len(ids) if given else 0)
         return self._call(lambda: self._score(list(ids), given))
+
+    def forget(self) -> None:
+        """Empties the memory: the next prompt is read whole, as by a fresh engine."""
+        self._call(lambda: self._forget(0))
 
     def kv_bytes(self) -> int:
         """Bytes of the keys and values in memory, as llama.cpp saves them: with each token's place."""
@@ -301,13 +304,15 @@ class Engine:
         del self._in_memory[length:]
         self._logits = None
 
-    def _read_prompt(self, prompt: list[int]) -> int:
-        """Reads what is not in memory yet, and gives how much was."""
+    def _keep(self, prompt: list[int]) -> int:
+        """Forgets what `prompt` does not begin with, and gives how much of it is in memory."""
         # The last prompt token is always read again: its logits are needed.
-        cached = common_prefix(self._in_memory, prompt[:-1])
-        self._forget(cached)
-        self._read(prompt[cached:])
-        return cached
+        known = common_prefix(self._in_memory, prompt[:-1])
+        self._forget(known)
+        return known
+
+    def _read_prompt(self, prompt: list[int]) -> None:
+        self._read(prompt[self._keep(prompt) :])
 
     def _chain(self, said: Sequence[int] = ()) -> SamplerChain:
         return SamplerChain(self._model.n_vocab, self.tokenize, self._model.vocab, said)
@@ -317,8 +322,7 @@ class Engine:
         return self._apply(self._model.logits(), sampling, top)
 
     def _score(self, ids: list[int], given: int) -> NDArray[np.float32]:
-        known = common_prefix(self._in_memory, ids[: given - 1])
-        self._forget(known)
+        known = self._keep(ids[:given])
         self._read(ids[known : given - 1])
         found: list[float] = []
         for start in range(given - 1, len(ids) - 1, SCORED_TOGETHER):
@@ -350,8 +354,8 @@ class Engine:
         stop: StopReason = "cancelled"
         with closing(self._chain(generation.said)) as chain:
             try:
-                generation.cached_tokens = common_prefix(self._in_memory, prompt[:-1])
-                self._read_prompt(prompt)
+                generation.cached_tokens = self._keep(prompt)
+                self._read(prompt[generation.cached_tokens :])
                 while not self._should_abort():
                     settings = generation.sampling()
                     if said + len(generation.said) >= settings.max_tokens:

@@ -32,6 +32,18 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Framing:
+    """What a chat template may call bos_token and eos_token, empty where the model has none.
+
+    `first` is the token that the model wants at the start of every prompt, None where it wants none.
+    """
+
+    bos: str = ""
+    eos: str = ""
+    first: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """A piece of text as the model reads it. `text` replaces bytes that are no whole character."""
 
@@ -73,7 +85,9 @@ class Adapter:
 class GenerationStats:
     """The figures of a finished generation; `first_token_ms` counts from the request.
 
-    `adapter` is the one that acted meanwhile, None where the base spoke alone.
+    `cached_tokens` of the prompt were in memory already; of answers that are decoded together it
+    is what their prompts share, which is read once. `adapter` is the one that acted meanwhile, None
+    where the base spoke alone.
     """
 
     prompt_tokens: int

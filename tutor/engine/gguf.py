@@ -7,6 +7,7 @@ format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 from __future__ import annotations
 
 import mmap
+import re
 import struct
 from dataclasses import dataclass
 from math import prod
@@ -42,6 +43,13 @@ _FILE_TYPES = {
     17: "Q5_K_M", 18: "Q6_K", 32: "BF16",
 }  # fmt: skip
 _LARGEST = 1 << 26
+# What llama.cpp takes on trust and ends the process over: the least and the most of a number.
+_LIMITS = {
+    "block_count": (1, 512),
+    "context_length": (16, 1 << 32),
+    "attention.layer_norm_rms_epsilon": (0, 1),
+    "attention.layer_norm_epsilon": (0, 1),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +150,9 @@ def read_model_info(path: Path) -> ModelInfo:
 def read_header(path: Path) -> Header:
     """The header of `path`. Raises ModelFileError for what is missing, foreign, or cut off."""
     try:
+        # Opening a pipe would wait for somebody who writes to it.
+        if path.exists() and not path.is_file():
+            raise ModelFileError(f"{path} is no file: name a file that ends in .gguf")
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             if data[:4] != b"GGUF":
                 raise ModelFileError(f"{path} is no GGUF file: name a file that ends in .gguf")
@@ -163,19 +174,24 @@ def _read(reader: _Reader, size: int) -> Header:
     kinds: dict[str, int] = {}
     for _ in range(n_fields):
         key = reader.text()
+        # A count that is wrong reads on into the weights, where zeros look like empty names.
+        if key in meta:
+            raise ValueError("a key stands twice")
         kinds[key] = reader.scalar("I")
         meta[key] = reader.value(kinds[key])
-    found = [
-        (reader.text(), reader.shape(), reader.scalar("I"), reader.scalar("Q"))
-        for _ in range(n_tensors)
-    ]
+    found: dict[str, tuple[tuple[int, ...], int, int]] = {}
+    for _ in range(n_tensors):
+        name = reader.text()
+        if name in found:
+            raise ValueError("a tensor stands twice")
+        found[name] = reader.shape(), reader.scalar("I"), reader.scalar("Q")
     alignment = meta.get("general.alignment", 32)
     if kinds.get("general.alignment", UINT32) != UINT32 or alignment.bit_count() != 1:
         raise ValueError("an alignment that is no 32-bit power of two")
     start = -(-reader.at // alignment) * alignment
     tensors = {}
     end = start
-    for name, shape, kind, offset in found:
+    for name, (shape, kind, offset) in found.items():
         block_bytes, block_elements = _BLOCKS.get(kind, (0, 1))
         length = prod(shape) // block_elements * block_bytes
         tensors[name] = TensorInfo(shape, kind, start + offset, length)
@@ -186,11 +202,22 @@ def _read(reader: _Reader, size: int) -> Header:
 
 
 def model_info(path: Path, header: Header) -> ModelInfo:
-    """What the header says of the model. Raises ModelFileError where it names no architecture."""
+    """What the header says of the model. Raises ModelFileError where llama.cpp could not take it."""
     meta = header.metadata
     arch = meta.get("general.architecture")
     if not isinstance(arch, str):
         raise ModelFileError(f"{path} is no model: it names no architecture")
+    for name, (least, most) in _LIMITS.items():
+        number = meta.get(f"{arch}.{name}", least)
+        if not isinstance(number, (int, float)) or not least <= number <= most:
+            raise ModelFileError(
+                f"{path} is damaged (its {name} is not {least} to {most}): get the file again"
+            )
+    for name, tensor in header.tensors.items():
+        if name.endswith(("norm.weight", ".bias")) and tensor.kind != F32:
+            raise ModelFileError(
+                f"{path} is damaged (norms or biases that are not F32): get the file again"
+            )
     heads = meta.get(f"{arch}.attention.head_count", 0)
     return ModelInfo(
         name=_display_name(path),
@@ -213,11 +240,8 @@ def model_info(path: Path, header: Header) -> ModelInfo:
 
 def _display_name(path: Path) -> str:
     """The file's name without its quantization: metadata often names a checkpoint instead."""
-    for separator in (".", "-"):
-        head, found, tail = path.stem.rpartition(separator)
-        if found and tail.upper().startswith(("Q", "F16", "F32", "BF16", "IQ")):
-            return head
-    return path.stem
+    found = re.fullmatch(r"(.+)[.-](?:I?Q\d\w*|B?F16|F32)", path.stem, re.IGNORECASE)
+    return found[1] if found else path.stem
 
 
 def require_chat(info: ModelInfo) -> ModelInfo:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutor.engine.errors import AdapterError, EngineError, ModelFileError
-from tutor.engine.events import Token
+from tutor.engine.events import Framing, Token
 from tutor.engine.gguf import ModelInfo, model_info, read_header, require_chat
 from tutor.engine.logs import collect_logs
 
@@ -103,14 +103,29 @@ class Model:
 
     def token_bytes(self, id: int) -> bytes:
         """The bytes that a token stands for; control tokens give their name."""
-        buffer = ctypes.create_string_buffer(256)
-        size = llama_cpp.llama_token_to_piece(self.vocab, id, buffer, len(buffer), 0, True)
-        return buffer.raw[: max(size, 0)]
+        room = 256
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            size = llama_cpp.llama_token_to_piece(self.vocab, id, buffer, room, 0, True)
+            if size >= 0:
+                return buffer.raw[:size]
+            room = -size
 
     def token(self, id: int) -> Token:
         data = self.token_bytes(id)
         special = bool(llama_cpp.llama_vocab_is_control(self.vocab, id))
         return Token(id, data.decode("utf-8", "replace"), data, special)
+
+    @property
+    def framing(self) -> Framing:
+        """The tokens that a chat template may name, and whether a prompt must open with one."""
+        begin, end = llama_cpp.llama_vocab_bos(self.vocab), self.end_id
+        wanted = begin >= 0 and llama_cpp.llama_vocab_get_add_bos(self.vocab)
+        return Framing(
+            bos=self.token(begin).text if begin >= 0 else "",
+            eos=self.token(end).text if end >= 0 else "",
+            first=begin if wanted else None,
+        )
 
     @property
     def end_id(self) -> int:

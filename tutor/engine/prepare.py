@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from tutor.engine.errors import EngineError, ModelFileError
+from tutor.engine.errors import ModelFileError
 
 NAME = "SmolLM2-135M-Instruct"
 _SOURCE = f"{NAME}.Q4_1.gguf"
@@ -105,7 +105,6 @@ def _write_record(source: Path, target: Path, sha256: str) -> None:
     draft = _sidecar(target).with_suffix(".part")
     record = {
         "source_bytes": source.stat().st_size,
-        "source_sha256": _sha256(source),
         "sha256": sha256,
         "stamp": _stamp(target),
     }
@@ -144,7 +143,7 @@ def _make(source: Path, target: Path, quantization: str, progress: Callable[[flo
         watcher.join()
     if status != 0:
         draft.unlink(missing_ok=True)
-        raise EngineError(f"the model could not be prepared: {logs.last or 'disk full?'}")
+        raise ModelFileError(f"the model could not be prepared: {logs.last or 'disk full?'}")
     sha256 = _sha256(draft)
     os.replace(draft, target)
     _write_record(source, target, sha256)

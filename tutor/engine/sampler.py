@@ -107,6 +107,7 @@ class SamplerChain:
         for name in self._order:
             if name == "logit_bias":
                 self._bias(candidates, settings)
+                array.sorted = False
             else:
                 llama_cpp.llama_sampler_apply(self._samplers[name][1], ctypes.byref(array))
             last = name == self._order[-1]

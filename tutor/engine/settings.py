@@ -40,7 +40,7 @@ class Sampling(BaseModel):
         1.0, gt=0, le=1, description="Keep the tokens that surprise about as much as expected."
     )
     repeat_penalty: float = Field(
-        1.1, ge=0.5, le=2, description="Above 1 makes tokens that were just said less likely."
+        1.0, ge=0.5, le=2, description="Above 1 makes tokens that were just said less likely."
     )
     presence_penalty: float = Field(
         0.0, ge=-2, le=2, description="Taken once from the logit of every token just said."
@@ -81,6 +81,15 @@ class Sampling(BaseModel):
             raise ValueError(f"name every stage once: {', '.join(STAGES)}")
         return order
 
+    @field_validator("logit_bias", mode="before")
+    @classmethod
+    def _biases(cls, value: object) -> object:
+        """A command line gives ID=BIAS with commas between them."""
+        if isinstance(value, str):
+            parts = (part.partition("=") for part in value.split(",") if part.strip())
+            return {id.strip(): bias.strip() for id, _, bias in parts}
+        return value
+
     @field_validator("order", "banned", mode="before")
     @classmethod
     def _words(cls, value: object) -> object:
@@ -91,9 +100,9 @@ class Sampling(BaseModel):
 
 
 PRESETS: dict[str, Sampling] = {
-    "precise": Sampling(temperature=0.2, top_k=20, top_p=0.9, min_p=0.1, repeat_penalty=1.05),
+    "precise": Sampling(temperature=0.2, top_k=20, top_p=0.9, min_p=0.1),
     "balanced": Sampling(),
-    "wild": Sampling(temperature=1.5, top_k=0, top_p=1.0, min_p=0.02, repeat_penalty=1.0),
+    "wild": Sampling(temperature=1.5, top_k=0, top_p=1.0, min_p=0.02),
 }
 """Whole states of the knobs under a name: from looking a fact up to making a story up."""
 

@@ -51,6 +51,13 @@ def shared_prefix(prompts: Sequence[Sequence[int]]) -> list[int]:
     return first[: min(common_prefix(first, prompt[:-1]) for prompt in prompts)]
 
 
+def needed(columns: Sequence[tuple[Sequence[int], Sampling]]) -> int:
+    """Tokens in memory once all have ended; what the prompts share is there once."""
+    shared = len(shared_prefix([prompt for prompt, _ in columns]))
+    own = (len(prompt) - shared + sampling.max_tokens for prompt, sampling in columns)
+    return shared + sum(own)
+
+
 def decode_together(
     model: Model,
     make_chain: Callable[[], SamplerChain],

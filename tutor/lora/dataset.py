@@ -27,8 +27,9 @@ _LONGEST_NOTE = 320
 """Characters: a table row or a code block as a note would cost more than it teaches."""
 _REFUSALS = 200
 """Few, since most questions that the lessons do not answer never reach the model."""
-_WITH_CARD = 0.25
-"""The share of examples whose notes begin with the answer itself, as a known question's do."""
+_WITH_CARD = 0.55
+"""The share of examples whose notes begin with the answer itself: on dev the nearest card's answer
+states every fact for 0.54 of the questions."""
 _NUMBER = re.compile(r"(?<![\w.,])\d(?:[\d,]*\d)?(?:\.\d+)?(?![\w]|[.,]\d)")
 
 

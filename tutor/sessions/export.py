@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tutor.sessions.store import Store
+from tutor.text import plain
 
 
 def conversation_json(store: Store, id: int) -> dict[str, Any]:
@@ -36,11 +39,24 @@ def conversation_markdown(store: Store, id: int) -> str:
 
 
 def write_conversation(store: Store, id: int, kind: str, folder: Path) -> Path:
-    """Writes a conversation as `md` or `json` into the folder. Raises StoreError or OSError."""
-    path = folder / f"conversation-{id}.{kind}"
+    """Writes a conversation as `md` or `json` into a new file of the folder, for its owner only.
+
+    Raises StoreError or OSError.
+    """
     if kind == "json":
         text = json.dumps(conversation_json(store, id), ensure_ascii=False)
     else:
-        text = conversation_markdown(store, id)
-    path.write_text(text, encoding="utf-8")
+        text = plain(conversation_markdown(store, id))
+    for n in itertools.count(1):
+        path = folder / f"conversation-{id}{f'-{n}' if n > 1 else ''}.{kind}"
+        try:
+            with open(path, "x", encoding="utf-8", opener=_private) as file:
+                file.write(text)
+        except FileExistsError:
+            continue
+        break
     return path
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -51,5 +51,7 @@ def migrate(db: sqlite3.Connection) -> None:
                 db.execute("INSERT INTO migration (name) VALUES (?)", (step.__name__,))
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        # SQLite has rolled back by itself where the disk is full.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
         raise

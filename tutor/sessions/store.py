@@ -11,9 +11,11 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tutor.sessions.migrations import migrate
 
@@ -51,6 +53,11 @@ class StoredMessage:
     """The index of the token at which they part."""
 
 
+_CONVERSATION = (
+    "SELECT c.id, c.title, c.created, c.updated,"
+    " (SELECT count(*) FROM message m WHERE m.conversation = c.id AND m.active)"
+    " FROM conversation c"
+)
 _MESSAGE = "id, conversation, role, text, answer, state, created, parent, fork"
 
 
@@ -60,7 +67,8 @@ class Store:
     def __init__(self, path: Path) -> None:
         """Opens or creates the file; a damaged one is kept aside and a fresh one begun.
 
-        `notice` then says where the old file is. Raises StoreError if the folder is not writable.
+        `notice` then says where the old file is. Raises StoreError, and leaves the file as it is,
+        where the folder is not writable, the disk full or the file locked.
         """
         self.path = path
         self.notice = ""
@@ -68,9 +76,12 @@ class Store:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._db = self._open()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "lock" in str(error):
+        # These are faults of the machine, not of the file.
+        except sqlite3.OperationalError as error:
+            if "lock" in str(error):
                 raise StoreError(f"{path} is locked by another program: close it first") from error
+            raise StoreError(f"{path} cannot be opened: {error}") from error
+        except sqlite3.DatabaseError as error:
             self._db = self._begin_afresh(error)
         except OSError as error:
             raise StoreError(f"{path} cannot be opened: {error.strerror}") from error
@@ -82,6 +93,7 @@ class Store:
         try:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA foreign_keys=ON")
+            db.execute("PRAGMA secure_delete=ON")
             if (state := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise sqlite3.DatabaseError(state)
             migrate(db)
@@ -94,8 +106,10 @@ class Store:
         aside = self.path.with_suffix(f".damaged-{int(time.time())}{self.path.suffix}")
         try:
             os.replace(self.path, aside)
-            for leftover in ("-wal", "-shm"):
-                self.path.with_name(self.path.name + leftover).unlink(missing_ok=True)
+            # Where another app has it open, the newest messages stand in the log alone.
+            for suffix in ("-wal", "-shm"):
+                if (log := self.path.with_name(self.path.name + suffix)).exists():
+                    os.replace(log, aside.with_name(aside.name + suffix))
             db = self._open()
         except (OSError, sqlite3.DatabaseError) as again:
             raise StoreError(f"{self.path} cannot be opened: {error}") from again
@@ -108,30 +122,39 @@ class Store:
         with self._lock:
             self._db.close()
 
-    def _run(self, sql: str, values: Iterable[object] = ()) -> sqlite3.Cursor:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One thread at a time; what SQLite refuses is told with the file's name."""
         with self._lock:
             try:
-                return self._db.execute(sql, tuple(values))  # type: ignore[arg-type]
+                yield
             except sqlite3.Error as error:
                 raise StoreError(f"{self.path}: {error}") from error
+
+    def _rows(self, sql: str, values: Iterable[Any] = ()) -> list[Any]:
+        with self._alone():
+            return self._db.execute(sql, tuple(values)).fetchall()
+
+    def _write(self, sql: str, values: Iterable[Any]) -> int:
+        """The id of the row, where one was inserted."""
+        with self._alone():
+            return int(self._db.execute(sql, tuple(values)).lastrowid or 0)
 
     # Conversations
 
     def begin(self, title: str = "") -> int:
         """A new conversation's id."""
         now = time.time()
-        row = self._run(
+        return self._write(
             "INSERT INTO conversation (title, created, updated) VALUES (?, ?, ?)",
             (title, now, now),
         )
-        return int(row.lastrowid or 0)
 
     def conversations(self, search: str = "") -> list[Conversation]:
         """All conversations, or those whose title or text contains `search`; newest first."""
-        rows = self._run(
-            """SELECT c.id, c.title, c.created, c.updated,
-                      (SELECT count(*) FROM message m WHERE m.conversation = c.id)
-               FROM conversation c
+        rows = self._rows(
+            _CONVERSATION
+            + """
                WHERE ?1 = '' OR instr(lower(c.title), lower(?1)) > 0 OR EXISTS (
                    SELECT 1 FROM message m
                    WHERE m.conversation = c.id AND instr(lower(m.text), lower(?1)) > 0)
@@ -142,46 +165,48 @@ class Store:
 
     def conversation(self, id: int) -> Conversation:
         """One conversation. Raises StoreError for an unknown id."""
-        for conversation in self.conversations():
-            if conversation.id == id:
-                return conversation
+        for row in self._rows(f"{_CONVERSATION} WHERE c.id = ?", (id,)):
+            return Conversation(*row)
         raise StoreError(f"there is no conversation {id}: see `tutor sessions list`")
 
     def rename(self, id: int, title: str) -> None:
         self.conversation(id)
-        self._run("UPDATE conversation SET title = ? WHERE id = ?", (title, id))
+        self._write("UPDATE conversation SET title = ? WHERE id = ?", (title, id))
 
     def delete(self, id: int) -> None:
+        """Removes a conversation, and its text from the file. Raises StoreError for an unknown id."""
         self.conversation(id)
-        self._run("DELETE FROM conversation WHERE id = ?", (id,))
+        self._write("DELETE FROM conversation WHERE id = ?", (id,))
+        # The log holds the old pages until it is written back.
+        self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
     # Messages
 
     def add(self, conversation: int, role: str, text: str, *, state: str = "done") -> int:
         """Appends a message and returns its id; the first question titles the conversation."""
         now = time.time()
-        row = self._run(
+        message = self._write(
             "INSERT INTO message (conversation, role, text, state, created) VALUES (?, ?, ?, ?, ?)",
             (conversation, role, text, state, now),
         )
         title = " ".join(text.split())[:60] if role == "user" else ""
-        self._run(
+        self._write(
             "UPDATE conversation SET updated = ?, title = CASE title WHEN '' THEN ? ELSE title END"
             " WHERE id = ?",
             (now, title, conversation),
         )
-        return int(row.lastrowid or 0)
+        return message
 
     def update(self, message: int, text: str, *, answer: str = "", state: str = "done") -> None:
         """Replaces a message's text, as an answer grows."""
-        self._run(
+        self._write(
             "UPDATE message SET text = ?, answer = ?, state = ? WHERE id = ?",
             (text, answer, state, message),
         )
 
     def remove_from(self, message: int) -> None:
         """Removes a message and all that follow it in its conversation (edit, ask again)."""
-        self._run(
+        self._write(
             "DELETE FROM message WHERE coalesce(root, id) >= ?1 AND conversation ="
             " (SELECT conversation FROM message WHERE id = ?1)",
             (message,),
@@ -189,7 +214,7 @@ class Store:
 
     def messages(self, conversation: int) -> list[StoredMessage]:
         """The messages of a conversation in order, of every answer the branch that is shown."""
-        rows = self._run(
+        rows = self._rows(
             f"SELECT {_MESSAGE} FROM message WHERE conversation = ? AND active"
             " ORDER BY coalesce(root, id)",
             (conversation,),
@@ -200,20 +225,19 @@ class Store:
 
     def branch(self, message: int, fork: int) -> int:
         """A new answer beside `message`, shown in its place; they part at token `fork`."""
-        row = self._run(
+        branch = self._write(
             "INSERT INTO message"
             " (conversation, role, text, state, created, root, parent, fork, active)"
             " SELECT conversation, role, '', 'streaming', ?2, coalesce(root, id), id, ?3, 0"
             " FROM message WHERE id = ?1",
             (message, time.time(), fork),
         )
-        branch = int(row.lastrowid or 0)
         self.show_branch(branch)
         return branch
 
     def branches(self, message: int) -> list[StoredMessage]:
         """All answers of the turn of `message`, the first one first."""
-        rows = self._run(
+        rows = self._rows(
             f"SELECT {_MESSAGE} FROM message WHERE coalesce(root, id) ="
             " (SELECT coalesce(root, id) FROM message WHERE id = ?) ORDER BY id",
             (message,),
@@ -222,7 +246,7 @@ class Store:
 
     def show_branch(self, message: int) -> None:
         """Lets `message` be the answer of its turn that is shown."""
-        self._run(
+        self._write(
             "UPDATE message SET active = (id = ?1) WHERE coalesce(root, id) ="
             " (SELECT coalesce(root, id) FROM message WHERE id = ?1)",
             (message,),
@@ -230,7 +254,7 @@ class Store:
 
     def keep_trace(self, message: int, data: bytes) -> None:
         """Keeps the packed trace of an answer."""
-        self._run(
+        self._write(
             "INSERT INTO trace (message, data) VALUES (?1, ?2)"
             " ON CONFLICT (message) DO UPDATE SET data = ?2",
             (message, data),
@@ -238,18 +262,18 @@ class Store:
 
     def trace(self, message: int) -> bytes | None:
         """The packed trace of an answer, if one was kept."""
-        row = self._run("SELECT data FROM trace WHERE message = ?", (message,)).fetchone()
-        return row[0] if row else None
+        rows = self._rows("SELECT data FROM trace WHERE message = ?", (message,))
+        return rows[0][0] if rows else None
 
     # Reading progress
 
     def mark_read(self, passage_id: str) -> None:
-        """Remembers that a section was read to its end."""
-        self._run(
+        """Remembers that a section was seen in the reader."""
+        self._write(
             "INSERT INTO read_section (passage_id, at) VALUES (?, ?) ON CONFLICT DO NOTHING",
             (passage_id, time.time()),
         )
 
     def read_sections(self) -> set[str]:
         """The passage ids of all sections that were read."""
-        return {row[0] for row in self._run("SELECT passage_id FROM read_section")}
+        return {row[0] for row in self._rows("SELECT passage_id FROM read_section")}

@@ -6,7 +6,8 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
@@ -14,12 +15,14 @@ from tutor.agent.branch import branched_record, decoded, go_on
 from tutor.agent.record import answer_record, struck
 from tutor.agent.trace import TOP, Trace, pack, traced
 from tutor.agent.turn import Acted, Began, Delta, Done, Exchange, Retrieved
-from tutor.agent.tutor import Tutor
 from tutor.engine.events import GenerationStats, TokenEvent
 from tutor.engine.settings import Sampling
-from tutor.sessions.store import Store
+from tutor.sessions.store import Store, StoreError
 from tutor.tui.conversation import Turn
 from tutor.tui.messages import Did, Evidence, Failed, Figures, Finished, Words
+
+if TYPE_CHECKING:
+    from tutor.agent.tutor import Tutor
 
 UPDATES_A_SECOND = 20
 """More would cost drawing time and show nothing that an eye can follow."""
@@ -88,7 +91,9 @@ class _Growing:
 
     def fail(self, error: Exception) -> None:
         """Told to the learner as one line; a traceback in the middle of a chat helps nobody."""
-        self.keep("stopped")
+        # The store may be what failed.
+        with suppress(StoreError):
+            self.keep("stopped")
         self._post(Failed(self._turn, str(error) or type(error).__name__))
 
 
@@ -104,7 +109,11 @@ def answer(
     post: Post,
 ) -> None:
     """Answers `turn.question`; what the learner sees is stored at least once a second."""
-    turn.message = store.add(conversation, "assistant", "", state="streaming")
+    try:
+        turn.message = store.add(conversation, "assistant", "", state="streaming")
+    except StoreError as error:
+        post(Failed(turn, str(error)))
+        return
     growing = _Growing(tutor, store, turn, turn.message, post)
     try:
         for event in tutor.ask(turn.question, history, lesson, sampling, cancel, top=TOP):

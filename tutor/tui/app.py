@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual import work
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.filter import LineFilter
+from textual.message import Message
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Footer, OptionList
 
@@ -23,21 +26,21 @@ from tutor.sessions.store import Store, StoreError
 from tutor.settings import Settings, set_value
 from tutor.tui.chat import Chat, OpenTutor
 from tutor.tui.commands import COMMANDS, find
-from tutor.tui.comparison import CompareScreen
 from tutor.tui.conversation import SourceLink
 from tutor.tui.decoding import DecodingPanel, Knob
 from tutor.tui.demonstrations import DemoList, demo_screen
+from tutor.tui.harmless import Harmless
 from tutor.tui.help import Help
 from tutor.tui.inspector import Inspector
 from tutor.tui.lessons import LessonList
-from tutor.tui.messages import Did, Failed, Loading
+from tutor.tui.messages import Did, Failed, Loading, Opened
 from tutor.tui.picture import Picture
 from tutor.tui.prompt_view import PromptView
 from tutor.tui.reader import Reader
 from tutor.tui.sessions import Choice, SessionList
 from tutor.tui.status import StatusLine
 from tutor.tui.tunable import TunableApp
-from tutor.tui.tuning import Tuning
+from tutor.tui.tuning import Keep, Tuning
 from tutor.tui.welcome import Example
 
 
@@ -63,7 +66,7 @@ class TutorApp(TunableApp):
         store: Store,
         open_tutor: OpenTutor,
         settings: Settings,
-        keep: Callable[[Settings], None] = lambda settings: None,
+        keep: Keep = lambda before, after: None,
         session_id: int | None = None,
     ) -> None:
         super().__init__()
@@ -74,8 +77,13 @@ class TutorApp(TunableApp):
             session_id = known[0].id
         self.chat = Chat(store, lambda: self.sampling, session_id)
         self._open_tutor = open_tutor
+        self._harmless = Harmless()
 
     # Layout and start
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's own, and ours: all that is drawn passes through them."""
+        return [*super().get_line_filters(), self._harmless]
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="main"):
@@ -92,31 +100,31 @@ class TutorApp(TunableApp):
         if self.store.notice:
             self.notify(self.store.notice, severity="warning", markup=False, timeout=20)
         await self._show_conversation(self.chat.conversation)
-        self._load()
+        # A worker of Textual's would be waited for when the learner leaves during a long start.
+        threading.Thread(target=self._load, name="opening", daemon=True).start()
 
-    @work(thread=True, exit_on_error=False)
     def _load(self) -> None:
+        settings = self.settings
         try:
             try:
-                self.chat.tutor = self._open_tutor(self.settings, self._report)
+                self._tell(Opened(self._open_tutor(settings, self._report), settings))
             except AdapterError as error:
-                self.call_from_thread(self.complain, str(error))
-                base = set_value(self.settings, "adapter", NONE)
-                self.chat.tutor = self._open_tutor(base, self._report)
-            self.post_message(Loading("ready", 1.0))
+                base = set_value(settings, "adapter", NONE)
+                tutor = self._open_tutor(base, self._report)
+                self._tell(Opened(tutor, base, str(error), settings.adapter))
         # Whatever is wrong with the model or the index is told in the app, which stays usable.
         except Exception as error:
-            self.post_message(Failed(None, str(error)))
+            self._tell(Failed(None, str(error) or type(error).__name__))
+
+    def _tell(self, message: Message) -> None:
+        with suppress(RuntimeError):  # the app has ended in the meantime
+            self.post_message(message)
 
     def _report(self, stage: str, done: float) -> None:
-        self.post_message(Loading(stage, done))
+        self._tell(Loading(stage, done))
 
     def on_loading(self, event: Loading) -> None:
-        line = self.query_one(StatusLine)
-        if tutor := self.chat.tutor:
-            line.ready(tutor.info.name, tutor.n_ctx, tutor.engine.adapter)
-        else:
-            line.say(f"{event.stage} … {event.done:.0%}")
+        self.query_one(StatusLine).say(f"{event.stage} … {event.done:.0%}")
 
     def on_failed(self, event: Failed) -> None:
         if event.turn is None:
@@ -184,7 +192,13 @@ class TutorApp(TunableApp):
             if question:
                 self.chat.composer.put(question)
 
-        self.push_screen(Reader(lesson, passage_id, self.store.mark_read), closed)
+        self.push_screen(Reader(lesson, passage_id, self._mark_read), closed)
+
+    def _mark_read(self, passage_id: str) -> None:
+        try:
+            self.store.mark_read(passage_id)
+        except StoreError as error:
+            self.complain(str(error))
 
     def on_did(self, event: Did) -> None:
         """Opens what a request asked for; Textual calls the base class's handler too."""
@@ -200,13 +214,17 @@ class TutorApp(TunableApp):
             return
         if name != "quit":
             self._close_screens()
-        method = getattr(self, f"command_{name}")
-        self.run_worker(self._run_command(method, argument), group="command")
+        self._do(partial(getattr(self, f"command_{name}"), argument))
 
-    async def _run_command(self, method: Callable[[str], Any], argument: str) -> None:
+    def _do(self, command: Callable[[], Any]) -> None:
+        """Runs a command after those that were given before it; what goes wrong is told."""
+        self.run_worker(self._run_command(command), group="command")
+
+    async def _run_command(self, command: Callable[[], Any]) -> None:
         try:
-            if (result := method(argument)) is not None:
-                await result
+            async with self.chat.changing:
+                if (result := command()) is not None:
+                    await result
         except (DemoError, StoreError, OSError) as error:
             self.complain(str(error))
 
@@ -251,11 +269,14 @@ class TutorApp(TunableApp):
         self.push_screen(demo_screen(self.chat, self.lessons, argument))
 
     def command_compare(self, argument: str) -> None:
-        if (tutor := self.chat.tutor) is None or self.chat.answering:
-            self.complain("wait until the tutor has finished: Esc stops an answer")
+        if (busy := self.chat.busy) or (tutor := self.chat.tutor) is None:
+            self.complain(busy)
             return
         history = self.chat.history()
         last = history.pop().question if history and not argument else argument
+        # It stands on the whole agent, which the first frame need not wait for.
+        from tutor.tui.comparison import CompareScreen
+
         self.push_screen(CompareScreen(tutor, self.settings, last, history, self.chat.lesson))
 
     async def command_new(self, _: str) -> None:
@@ -278,9 +299,9 @@ class TutorApp(TunableApp):
     def command_sessions(self, _: str) -> None:
         def closed(choice: Choice | None) -> None:
             if choice and choice[0] == "resume":
-                self.run_worker(self._show_conversation(choice[1]))
+                self._do(partial(self._show_conversation, choice[1]))
             elif choice:
-                self._export(choice[1], "md")
+                self._do(partial(self._export, choice[1], "md"))
 
         self.push_screen(SessionList(self.store, self.chat.conversation), closed)
 
@@ -317,11 +338,12 @@ class TutorApp(TunableApp):
             self.complain("there is no answer to copy yet")
 
     def command_theme(self, argument: str) -> None:
-        if argument not in self.available_themes:
-            self.complain(f"themes: {', '.join(sorted(self.available_themes))}")
-            return
-        self.theme = argument
-        self.set_setting("theme", argument)
+        if argument in self.available_themes:
+            self.theme = argument
+            self.set_setting("theme", argument)
+        else:
+            unknown = f"there is no theme {argument!r}: " if argument else ""
+            self.complain(f"{unknown}choose one of {', '.join(sorted(self.available_themes))}")
 
     async def command_quit(self, _: str) -> None:
         await self.action_quit()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from textual import work
@@ -20,7 +22,7 @@ from tutor.agent.turn import Exchange
 from tutor.demos.demo import Shown
 from tutor.engine.events import TokenEvent
 from tutor.engine.settings import Sampling
-from tutor.sessions.store import Store, StoredMessage
+from tutor.sessions.store import Store, StoredMessage, StoreError
 from tutor.settings import Settings
 from tutor.tui import answering
 from tutor.tui.composer import Composer
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 OpenTutor = Callable[[Settings, Callable[[str, float], None]], "Tutor"]
 """Loads the tutor, which takes seconds; told a stage and its share from 0 to 1 as it goes on."""
+
+_UNFINISHED = "this answer was not finished: ask again, then go on from it"
 
 
 class Chat(Vertical):
@@ -62,6 +66,8 @@ class Chat(Vertical):
         self.lesson: int | None = None
         self.conversation = conversation
         self.answering = False
+        self.changing = asyncio.Lock()
+        """Held by whoever changes which turns are shown, from its first step to its last."""
         self._store = store
         self._sampling = sampling
         self._cancel = threading.Event()
@@ -73,6 +79,17 @@ class Chat(Vertical):
     @property
     def composer(self) -> Composer:
         return self.query_one(Composer)
+
+    @property
+    def busy(self) -> str:
+        """Why nothing can be asked right now, as a sentence; empty where it can."""
+        if self.tutor is None:
+            return "the model is still loading: try again in a moment"
+        if self.answering:
+            return "an answer is still being written: Esc stops it"
+        # Another adapter than the learner's acts until it has ended.
+        stopping = self.tutor.bench.turn.locked()
+        return "what ran before is still stopping: try again in a moment" if stopping else ""
 
     # Which conversation is shown
 
@@ -125,14 +142,14 @@ class Chat(Vertical):
         except QuestionError as error:
             self._complain(str(error))
             return False
-        if self.tutor is None:
-            self._complain("the model is still loading: press Enter again in a moment")
-        elif self.answering:
-            self._complain("an answer is still being written: Esc stops it")
-        else:
+        async with self.changing:
+            if (busy := self.busy) or self.tutor is None:
+                self._complain(busy)
+                return False
             self.composer.remember(question)
-            await self._ask(self.tutor, question)
-            return True
+            with self._told():
+                await self._ask(self.tutor, question)
+                return True
         return False
 
     async def ask_about(self, question: str) -> None:
@@ -146,11 +163,13 @@ class Chat(Vertical):
         if self.tutor is None:
             return
         record = answer_record(self.tutor.showed(line, shown, self._sampling()))
-        turn, conversation = await self._begin(line)
-        self.composer.past.append(line)
-        turn.message = self._store.add(conversation, "assistant", "")
-        self._store.update(turn.message, record["answer"], answer=json.dumps(record))
-        await turn.show_record(record)
+        async with self.changing:
+            with self._told():
+                turn, conversation = await self._begin(line)
+                self.composer.past.append(line)
+                turn.message = self._store.add(conversation, "assistant", "")
+                self._store.update(turn.message, record["answer"], answer=json.dumps(record))
+                await turn.show_record(record)
 
     async def _begin(self, question: str) -> tuple[Turn, int]:
         """A new turn at the end, and the conversation that it is in."""
@@ -161,11 +180,17 @@ class Chat(Vertical):
         return await self.query_one(Conversation).begin(question), self.conversation
 
     async def _ask(self, tutor: Tutor, question: str) -> None:
-        history = self.history()
-        turn, conversation = await self._begin(question)
-        turn.show_state("…")
+        """Raises StoreError; then the question is in the input again."""
         self._cancel = threading.Event()
         self.answering = True
+        try:
+            history = self.history()
+            turn, conversation = await self._begin(question)
+        except BaseException:
+            self.answering = False
+            self.composer.put(question)
+            raise
+        turn.show_state("…")
         self._answer(tutor, turn, history, conversation, self._cancel)
 
     def history(self) -> list[Exchange]:
@@ -204,29 +229,33 @@ class Chat(Vertical):
             {"lesson": s.lesson, "section": s.section, "passage_id": s.passage_id}
             for s in event.retrieved.sources
         ]
-        if event.turn.is_attached:
-            await event.turn.show_evidence(event.retrieved.text, sources)
+        async with self.changing:
+            if event.turn.is_attached:
+                await event.turn.show_evidence(event.retrieved.text, sources)
 
     async def on_words(self, event: Words) -> None:
-        # The learner may have gone to another conversation in the meantime.
-        if event.turn.is_attached:
-            event.turn.show_state("")
-            await event.turn.add_words(event.fragment)
+        async with self.changing:
+            # The learner may have gone to another conversation in the meantime.
+            if event.turn.is_attached:
+                event.turn.show_state("")
+                await event.turn.add_words(event.fragment)
         self.post_message(self.Progress(event.turn, event.figures))
 
     async def on_finished(self, event: Finished) -> None:
         self.answering = False
-        if event.turn.is_attached:
-            event.turn.show_state("")
-            await event.turn.show_record(event.record)
+        async with self.changing:
+            if event.turn.is_attached:
+                event.turn.show_state("")
+                await event.turn.show_record(event.record)
         self.post_message(self.Progress(event.turn, event.figures))
 
     async def on_failed(self, event: Failed) -> None:
         if event.turn:
             self.answering = False
-            if event.turn.is_attached:
-                await event.turn.end_words()
-                event.turn.show_state(event.reason)
+            async with self.changing:
+                if event.turn.is_attached:
+                    await event.turn.end_words()
+                    event.turn.show_state(event.reason)
 
     # Looking inside, and going on from there
 
@@ -234,31 +263,23 @@ class Chat(Vertical):
         """The trace of an answer: of a running one so far, or as it was stored."""
         if turn.prompt is not None and self.tutor is not None:
             return traced(turn.prompt, list(turn.events), self.tutor.engine.token_bytes)
-        data = self._store.trace(turn.message) if turn.message is not None else None
         try:
+            data = self._store.trace(turn.message) if turn.message is not None else None
             return unpack(data) if data else None
-        except ValueError:
+        except (ValueError, StoreError):
             return None
 
     async def branch(self, turn: Turn, fork: int, pick: int, limit: int | None = None) -> None:
         """Lets the answer go on from candidate `pick` at token `fork`, as a branch of its own."""
-        trace = self.trace(turn)
-        if trace is None or (said := self._picked(trace, fork, pick)) is None:
-            return
-        await self._go_on(turn, trace, said, fork, limit)
+        if (trace := self.trace(turn)) is not None:
+            with self._told():
+                await self._go_on(turn, trace, picked(trace, fork, pick), fork, limit)
 
     async def step(self, turn: Turn) -> None:
         """One token more at the end of the answer."""
-        trace = self.trace(turn)
-        if trace is not None and trace.events:
-            await self._go_on(turn, trace, trace.events, None, 1)
-
-    def _picked(self, trace: Trace, fork: int, pick: int) -> tuple[TokenEvent, ...] | None:
-        try:
-            return picked(trace, fork, pick)
-        except BranchError as error:
-            self._complain(str(error))
-            return None
+        if (trace := self.trace(turn)) is not None and trace.events:
+            with self._told():
+                await self._go_on(turn, trace, trace.events, None, 1)
 
     async def _go_on(
         self,
@@ -268,17 +289,17 @@ class Chat(Vertical):
         fork: int | None,
         limit: int | None,
     ) -> None:
-        if self.tutor is None or self.answering or turn.record is None or turn.message is None:
-            self._complain("wait until the answer has ended: Esc stops it")
+        record = turn.record
+        if (busy := self.busy) or self.tutor is None or record is None or turn.message is None:
+            self._complain(busy or _UNFINISHED)
             return
         if fork is not None:
             turn.message = self._store.branch(turn.message, fork)
-        record = turn.record
+        self._cancel = threading.Event()
+        self.answering = True
         await turn.clear_words()
         turn.prompt, turn.events = trace.prompt, list(said)
         await turn.add_words("".join(event.text for event in said))
-        self._cancel = threading.Event()
-        self.answering = True
         self._branch(self.tutor, turn, trace, said, record, self._cancel, limit)
 
     @work(thread=True, group="answer", exit_on_error=False)
@@ -312,19 +333,19 @@ class Chat(Vertical):
     async def show_branch(self, turn: Turn, branch: StoredMessage) -> None:
         """Shows another answer of the turn, which history and export then take."""
         if self.answering or not branch.answer:
-            self._complain("wait until the answer has ended: Esc stops it")
+            self._complain(self.busy if self.answering else _UNFINISHED)
             return
-        self._store.show_branch(branch.id)
-        await turn.clear_words()
-        turn.message, turn.prompt = branch.id, None
-        await turn.show_record(json.loads(branch.answer))
+        with self._told():
+            self._store.show_branch(branch.id)
+            await turn.clear_words()
+            turn.message, turn.prompt = branch.id, None
+            await turn.show_record(json.loads(branch.answer))
 
     # Stopping and taking back
 
-    def stop(self) -> bool:
-        """Stops the running answer at once; False where none runs."""
+    def stop(self) -> None:
+        """Stops the running answer at once."""
         self._cancel.set()
-        return self.answering
 
     async def retry(self) -> None:
         """Asks the last question again."""
@@ -336,15 +357,17 @@ class Chat(Vertical):
                 await self._ask(self.tutor, question)
 
     async def edit(self) -> None:
-        """Puts the last question back into the input."""
-        if (question := await self._take_back()) is not None:
+        """Puts the last question back into the input, which must be empty."""
+        if self.composer.text.strip():
+            self._complain("the input holds a text already: send it or clear it first")
+        elif (question := await self._take_back()) is not None:
             self.composer.put(question)
 
     async def _take_back(self) -> str | None:
         messages = self._store.messages(self.conversation) if self.conversation else []
         last = next((m for m in reversed(messages) if m.role == "user"), None)
-        if last is None or self.answering or self.tutor is None:
-            self._complain("there is no finished question to take back")
+        if (busy := self.busy) or last is None:
+            self._complain(busy or "there is no question to take back yet")
             return None
         self._store.remove_from(last.id)
         await self.show(self.conversation)
@@ -364,6 +387,14 @@ class Chat(Vertical):
         if not turns:
             return ""
         return "\n\n".join(filter(None, (turns.last().evidence, turns.last().words)))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What cannot be stored or branched is told, and the rest is left undone."""
+        try:
+            yield
+        except (StoreError, BranchError) as error:
+            self._complain(str(error))
 
     def _complain(self, text: str) -> None:
         self.notify(text, severity="warning", markup=False)

@@ -26,9 +26,7 @@ from tutor.agent.compare import (
     compare,
     difference,
 )
-from tutor.agent.question import QuestionError
 from tutor.agent.turn import Exchange
-from tutor.engine.errors import AdapterError, EngineError
 from tutor.engine.events import TokenEvent
 from tutor.settings import Settings
 from tutor.text import visible
@@ -148,7 +146,8 @@ class CompareScreen(ModalScreen[None]):
             await views[-1].remove()
 
     def action_stop(self) -> None:
-        if self._cancel:
+        """Stops what runs; a second time, or where nothing runs, goes back."""
+        if self._cancel and not self._cancel.is_set():
             self._cancel.set()
         else:
             self.dismiss()
@@ -178,8 +177,9 @@ class CompareScreen(ModalScreen[None]):
                     self.post_message(self.Ended(event))
                 else:
                     self._said[event.column].append(event.event)
-        except (QuestionError, EngineError, AdapterError) as error:
-            self.post_message(self.Failed(str(error)))
+        # Whatever is wrong is told in place: the learner may ask something else.
+        except Exception as error:
+            self.post_message(self.Failed(str(error) or type(error).__name__))
 
     def _draw(self) -> None:
         if self._cancel:

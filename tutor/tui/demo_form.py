@@ -140,19 +140,17 @@ class DemoForm(Vertical):
         else:
             self.query_one(Choice).focus()
 
-    def tell(self, wrong: str) -> bool:
-        """Shows what is wrong at the field that the message begins with; False if it names none.
+    def tell(self, wrong: str, at: str = "") -> bool:
+        """Shows what is wrong at the field of that name; False if there is none.
 
         Empty: nothing is wrong any more.
         """
-        # "layers are 0 to 29" is about `layer`; "texts.0: ..." is not about `text`.
-        named = [field for field in self._fields if wrong.startswith(field.field)]
-        at = max(named, key=lambda field: len(field.field), default=None)
+        found = next((field for field in self._fields if field.field == at), None)
         for field in self._fields:
-            field.tell(wrong if field is at else "")
-        if at:
-            at.take_focus()
-        return at is not None
+            field.tell(wrong if field is found else "")
+        if found:
+            found.take_focus()
+        return found is not None
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

@@ -98,11 +98,12 @@ class DemoView(ModalScreen[None]):
             self.line = line
 
     class Ended(Message):
-        """It ended without a result, for a reason told in one line."""
+        """It ended without a result, for a reason told in one line, at the field that it names."""
 
-        def __init__(self, reason: str) -> None:
+        def __init__(self, reason: str, field: str = "") -> None:
             super().__init__()
             self.reason = reason
+            self.field = field
 
     def __init__(
         self, chat: Chat, found: Demo[Any], values: Mapping[str, str] | None = None
@@ -165,7 +166,7 @@ class DemoView(ModalScreen[None]):
         try:
             self._inputs = self._demo.parse(values)
         except DemoError as error:
-            self._refuse(str(error))
+            self._refuse(str(error), error.field)
             return
         self.query_one(DemoForm).tell("")
         self._values = values
@@ -185,10 +186,10 @@ class DemoView(ModalScreen[None]):
         self._go_to("prediction")
         box.query(Choice).first().focus()
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: str, field: str = "") -> None:
         """Back to the form, which keeps what was typed."""
         self._go_to("form")
-        if not self.query_one(DemoForm).tell(reason):
+        if not self.query_one(DemoForm).tell(reason, field):
             self.query_one("#demo-state", Static).update(plain(reason))
 
     def on_choice_chosen(self, event: Choice.Chosen) -> None:
@@ -218,12 +219,11 @@ class DemoView(ModalScreen[None]):
     def _run(self, bench: Workbench, inputs: DemoInput, line: str, cancel: threading.Event) -> None:
         try:
             shown = self._demo.run_alone(bench, inputs, Run(self._report, cancel))
-            # Not every step asks whether it was stopped.
-            self.post_message(
-                self.Ended("stopped") if cancel.is_set() else self.Showed(shown, line)
-            )
+            self.post_message(self.Showed(shown, line))
         except DemoCancelled:
             self.post_message(self.Ended("stopped"))
+        except DemoError as error:
+            self.post_message(self.Ended(str(error), error.field))
         # Whatever is wrong is told in place: the learner may try other input.
         except Exception as error:
             self.post_message(self.Ended(str(error) or type(error).__name__))
@@ -247,7 +247,7 @@ class DemoView(ModalScreen[None]):
         await self._chat.keep_shown(event.line, event.shown)
 
     def on_demo_view_ended(self, event: Ended) -> None:
-        self._refuse(event.reason)
+        self._refuse(event.reason, event.field)
 
     def action_again(self) -> None:
         self._go_to("form")

@@ -85,7 +85,7 @@ class Inspector(ModalScreen[None]):
         trace = self._trace
         if trace is None or not trace.events:
             self.query_one("#token", Static).update(
-                "this answer has no trace: it was refused, or made before traces were kept"
+                "this turn has no trace: the model said nothing in it, or traces were not kept yet"
             )
             return
         self._cursor = min(self._cursor, len(trace.events) - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
@@ -13,6 +13,9 @@ from tutor.engine.events import Adapter
 from tutor.engine.trace import Step
 from tutor.settings import Settings
 from tutor.tui.conversation import Turn
+
+if TYPE_CHECKING:
+    from tutor.agent.tutor import Tutor
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,19 @@ class Loading(Message):
         super().__init__()
         self.stage = stage
         self.done = done
+
+
+class Opened(Message):
+    """The tutor is there, opened under `settings`; `fault` says why not with the adapter `asked`."""
+
+    def __init__(
+        self, tutor: Tutor, settings: Settings, fault: str = "", asked: str | None = None
+    ) -> None:
+        super().__init__()
+        self.tutor = tutor
+        self.settings = settings
+        self.fault = fault
+        self.asked = asked
 
 
 class Previewed(Message):

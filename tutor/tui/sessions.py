@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, OptionList
 from textual.widgets.option_list import Option
 
-from tutor.sessions.store import Store
+from tutor.sessions.store import Store, StoreError
 from tutor.text import plain
 
 Choice = tuple[Literal["resume", "export"], int]
@@ -77,7 +77,11 @@ class SessionList(ModalScreen[Choice | None]):
         if self._chosen is None or not name:
             self.notify("type the new name above, then choose a conversation and press Ctrl+T")
             return
-        self._store.rename(self._chosen, name)
+        try:
+            self._store.rename(self._chosen, name)
+        except StoreError as error:
+            self.notify(str(error), severity="warning", markup=False)
+            return
         at = options.highlighted
         self.query_one(Input).value = ""
         self._fill()
@@ -97,5 +101,8 @@ class SessionList(ModalScreen[Choice | None]):
             self._doomed = chosen
             self.notify("press Delete again to delete this conversation for good")
         else:
-            self._store.delete(chosen)
+            try:
+                self._store.delete(chosen)
+            except StoreError as error:
+                self.notify(str(error), severity="warning", markup=False)
             self._fill(self.query_one(Input).value)

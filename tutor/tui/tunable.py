@@ -14,7 +14,7 @@ from tutor.engine.settings import Sampling
 from tutor.settings import Settings, SettingsError
 from tutor.tui.chat import Chat
 from tutor.tui.decoding import DecodingPanel, Knob, Preset
-from tutor.tui.messages import Did, Previewed, Swapped
+from tutor.tui.messages import Did, Opened, Previewed, Swapped
 from tutor.tui.picture import ROWS, Picture, effect
 from tutor.tui.status import StatusLine
 from tutor.tui.tuning import Tuning
@@ -46,6 +46,9 @@ class TunableApp(App[None]):
             change()
         except SettingsError as error:
             self.complain(str(error))
+        theme = self.settings.theme
+        if theme != before.theme and theme in self.available_themes:
+            self.theme = theme
         told = effect(before.sampling, self.sampling, None, None)
         self.query_one(DecodingPanel).show(self.settings, told)
         if _variant(before) != _variant(self.settings):
@@ -73,13 +76,27 @@ class TunableApp(App[None]):
             self.query_one(Picture).show(event.step, text, drawn=False)
             self.query_one(DecodingPanel).show(self.settings, event.effect)
 
+    def on_opened(self, event: Opened) -> None:
+        """From now on the tutor speaks, as the settings are now: they may have been turned since."""
+        self.chat.tutor = tutor = event.tutor
+        self.query_one(StatusLine).ready(tutor.info.name, tutor.n_ctx, tutor.engine.adapter)
+        if event.fault:
+            self.complain(event.fault)
+            if self.settings.adapter == event.asked:
+                self.tuning.fall_back("adapter", event.settings.adapter)
+                self.query_one(DecodingPanel).show(self.settings)
+        if _variant(self.settings) != _variant(event.settings):
+            self._swap(event.settings)
+
     @work(thread=True, group="swap", exit_on_error=False)
     def _swap(self, before: Settings) -> None:
         """Lets the variant of the newest settings speak, from the next answer on."""
         if (tutor := self.chat.tutor) is None:
             return
         try:
-            tutor.use(self.settings.adapter, self.settings.adapter_scale)
+            # A demonstration or a comparison would put back what spoke before it.
+            with tutor.bench.turn:
+                tutor.use(self.settings.adapter, self.settings.adapter_scale)
         except AdapterError as error:
             self.post_message(Swapped(None, str(error), before))
         except EngineError:  # closed in the meantime
