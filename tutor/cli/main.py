@@ -36,6 +36,7 @@ FAILURES = frozenset(
     [
         "corpus.lessons.CourseError",
         "index.errors.RetrievalError",
+        "index.store.OtherVersionError",
         "tutor.agent.branch.BranchError",
         "tutor.engine.errors.EngineError",
         "tutor.engine.errors.ModelFileError",
