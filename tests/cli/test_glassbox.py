@@ -47,7 +47,7 @@ def test_compare_lets_base_and_adapter_speak(run: Run) -> None:
     assert [column["adapter"] for column in found["columns"]] == ["tutor", None]
 
 
-@pytest.mark.parametrize(("flags", "speaker"), [([], "tutor"), (["--adapter", "none"], None)])
+@pytest.mark.parametrize(("flags", "speaker"), [([], None), (["--adapter", "tutor"], "tutor")])
 def test_next_shows_and_names_the_variant_that_speaks(
     run: Run, flags: list[str], speaker: str | None
 ) -> None:
@@ -57,7 +57,7 @@ def test_next_shows_and_names_the_variant_that_speaks(
 
 def test_next_hears_how_strongly_the_adapter_acts(run: Run) -> None:
     asked = ("next", "What is a token?", "--chat", "--json")
-    (without,), (faint,) = run(*asked, "--adapter", "none"), run(*asked, "--adapter-scale", "0")
+    (without,), (faint,) = run(*asked), run(*asked, "--adapter", "tutor", "--adapter-scale", "0")
     assert (faint["adapter"], faint["adapter_scale"]) == ("tutor", 0)
     assert [c["id"] for c in faint["candidates"]] == [c["id"] for c in without["candidates"]]
 

@@ -258,7 +258,7 @@ async def test_what_a_command_complains_about_is_text(
 
 
 async def test_a_stored_answer_of_fifty_kilobytes_is_drawn(app: Shown, store: Store) -> None:
-    keep(store, "x", **said("[red]\x1b[2Jword[/red] " * 2_300 + "end"))
+    keep(store, "x", **said("[red]\x1b[2Jword[/red] " * 2_600 + "end"))
     app.chat.conversation = store.conversations()[0].id
     async with app.run_test(headless=False, size=(100, 40)) as pilot:
         await wait_until(pilot, lambda: "end" in app.screen_text)

@@ -32,14 +32,16 @@ def run_next(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments, home)
 
     from tutor.agent.tutor import model_path
-    from tutor.agent.variants import use_variant
+    from tutor.agent.variants import NONE, use_variant
     from tutor.engine.engine import Engine
     from tutor.engine.events import Message
 
     with progress_bars() as report:
         path = model_path(home, settings, report)
     with Engine(path, n_ctx=settings.n_ctx, n_threads=settings.threads or None) as engine:
-        use_variant(engine, home, settings.adapter, settings.adapter_scale)
+        # The model's own numbers, unless an adapter is asked for: they can be compared elsewhere.
+        wanted = settings.adapter if arguments.adapter else NONE
+        use_variant(engine, home, wanted, settings.adapter_scale)
         if arguments.chat:
             segments = engine.render_chat([Message("user", text)])
             prompt = [id for segment in segments for id in segment.ids]
