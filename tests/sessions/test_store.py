@@ -218,24 +218,6 @@ def test_branches_that_are_not_shown_are_not_counted(store: Store) -> None:
     assert store.conversation(conversation).messages == 2
 
 
-def test_reading_while_others_write_gives_whole_answers(store: Store) -> None:
-    conversation = store.begin()
-    done = threading.Event()
-
-    def write() -> None:
-        for n in range(200):
-            store.add(conversation, "user", str(n))
-        done.set()
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    while not done.is_set():
-        texts = [message.text for message in store.messages(conversation)]
-        assert texts == [str(n) for n in range(len(texts))]
-    writer.join()
-    assert store.conversation(conversation).messages == 200
-
-
 def test_a_clock_that_was_set_back_harms_no_order(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

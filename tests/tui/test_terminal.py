@@ -28,8 +28,8 @@ class Terminal:
         )
         return done.stdout
 
-    def start(self) -> None:
-        command = f"TUTOR_HOME={self.folder} TERM=xterm-256color {sys.executable} -m tutor"
+    def start(self, then: str = "") -> None:
+        command = f"TUTOR_HOME={self.folder} TERM=xterm-256color {sys.executable} -m tutor{then}"
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", command)
 
     def type(self, text: str) -> None:
@@ -80,3 +80,12 @@ def test_a_conversation_survives_a_kill_and_the_app_ends_on_its_key(terminal: Te
     terminal.wait_for("tok/s")
     terminal.press("C-q")
     terminal.wait_until_gone()
+
+
+def test_leaving_in_the_middle_of_the_first_start_ends_in_order(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.start(then=f"; echo $? > {tmp_path}/status")
+    terminal.wait_for("reading the lessons", seconds=300)
+    terminal.press("C-q")
+    terminal.wait_until_gone()
+    assert (tmp_path / "status").read_text() == "0\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -29,10 +30,16 @@ def run_app(arguments: argparse.Namespace) -> int:
 
         return Tutor.open(home, settings, progress)
 
+    app = TutorApp(store, open_tutor, settings, partial(keep_changes, home.settings_file))
     try:
-        TutorApp(store, open_tutor, settings, partial(keep_changes, home.settings_file)).run()
+        app.run()
     finally:
         store.close()
+    if app.opening:
+        # Python cannot end in order while a thread is in native code. Nothing is lost: what is
+        # prepared is put into its place only when it is whole.
+        sys.stdout.flush()
+        os._exit(0)
     return 0
 
 

@@ -78,6 +78,8 @@ class TutorApp(TunableApp):
         self.chat = Chat(store, lambda: self.sampling, session_id)
         self._open_tutor = open_tutor
         self._harmless = Harmless()
+        # A worker of Textual's would be waited for when the learner leaves during a long start.
+        self._opening = threading.Thread(target=self._load, name="opening", daemon=True)
 
     # Layout and start
 
@@ -100,8 +102,12 @@ class TutorApp(TunableApp):
         if self.store.notice:
             self.notify(self.store.notice, severity="warning", markup=False, timeout=20)
         await self._show_conversation(self.chat.conversation)
-        # A worker of Textual's would be waited for when the learner leaves during a long start.
-        threading.Thread(target=self._load, name="opening", daemon=True).start()
+        self._opening.start()
+
+    @property
+    def opening(self) -> bool:
+        """Whether the tutor is still being opened, also after the app has ended."""
+        return self._opening.is_alive()
 
     def _load(self) -> None:
         settings = self.settings
@@ -124,11 +130,14 @@ class TutorApp(TunableApp):
         self._tell(Loading(stage, done))
 
     def on_loading(self, event: Loading) -> None:
-        self.query_one(StatusLine).say(f"{event.stage} … {event.done:.0%}")
+        # None is left where the app is closing while the model still loads.
+        for line in self.query(StatusLine):
+            line.say(f"{event.stage} … {event.done:.0%}")
 
     def on_failed(self, event: Failed) -> None:
         if event.turn is None:
-            self.query_one(StatusLine).say(event.reason)
+            for line in self.query(StatusLine):
+                line.say(event.reason)
             self.complain(event.reason)
 
     def _show_lessons(self) -> None:
