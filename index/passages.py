@@ -44,7 +44,8 @@ class Passage:
     @property
     def digest(self) -> str:
         """Another one whenever a text that gets a vector is another, or is cut otherwise."""
-        return hashlib.sha256("\n".join((self.title, *self.texts)).encode()).hexdigest()
+        parts = (self.title, self.section, self.text, *self.sentences, *self.questions)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     @property
     def sentence_rows(self) -> slice:

@@ -87,7 +87,8 @@ class Retriever:
         self._vectors = np.concatenate(vectors)
         self._starts = np.cumsum([0, *(len(v) for v in vectors[:-1])])
         self._place = {passage.passage_id: n for n, passage in enumerate(passages)}
-        self._per_passage = vectors
+        # Views of the one matrix: the vectors that were handed in can go.
+        self._per_passage = np.split(self._vectors, self._starts[1:])
         self._lessons = np.array([passage.lesson for passage in passages])
         self._kinds = kinds = np.concatenate([_kinds(passage) for passage in passages])
         allowed = [settings.whole, settings.heading, settings.sentences, settings.questions]

@@ -21,6 +21,11 @@ SCHEMA = 2
 encoder, is rebuilt."""
 
 
+# Every search is exact and over all vectors (index.retriever), so Chroma's graph need not be good:
+# a small one is built in a third of the time.
+_GRAPH = {"hnsw:space": "cosine", "hnsw:construction_ef": 10, "hnsw:M": 4}
+
+
 class OtherVersionError(Exception):
     """The index holds other vectors than those that are asked for."""
 
@@ -38,7 +43,7 @@ class VectorStore:
         self._collection: Any = self._client.get_or_create_collection(
             COLLECTION,
             embedding_function=None,
-            metadata={"hnsw:space": "cosine", "schema": SCHEMA, "encoder": encoder},
+            metadata={**_GRAPH, "schema": SCHEMA, "encoder": encoder},
         )
         stored = self._collection.metadata or {}
         if (stored.get("schema"), stored.get("encoder")) != (SCHEMA, encoder):

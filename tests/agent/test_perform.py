@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from tutor.agent.perform import Asked, perform
+from tutor.agent.router import Route
 from tutor.agent.turn import Acted, Answer, Done, Exchange, Performed
 from tutor.agent.tutor import Tutor
 from tutor.engine.settings import PRESETS, Sampling
@@ -86,6 +87,11 @@ def test_what_was_sent_can_be_read_once_there_is_an_answer(tutor: Tutor) -> None
     text = "let me read what was really sent"
     assert asked(tutor, text)[0].screen is None
     assert asked(tutor, text, (BEFORE,))[0].screen == "prompt"
+
+
+def test_comparing_needs_no_answer_before_it(tutor: Tutor) -> None:
+    asked = Asked("side by side, please", None, tutor.bench, Sampling(), ())
+    assert perform(Route("compare", None, 1.0), asked).screen == "compare"
 
 
 def test_a_question_about_a_knob_is_answered_from_the_lessons(tutor: Tutor) -> None:

@@ -27,6 +27,8 @@ def test_the_payload_stands_in_the_phrase_and_not_in_the_head(tmp_path: Path) ->
     (request,) = load_requests("train", tmp_path)
     assert (request.phrase, request.head) == ("cut good morning for me", "cut for me")
     assert request.payload == "good morning"
+    # In this order in every process: the classifier's place in the cache is made of them.
+    assert request.forms == ("cut good morning for me", "cut for me")
 
 
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ def test_what_the_card_says_is_not_said_again_beside_it(retriever: Retriever) ->
     found = material(retriever, "What is a model?")
     assert found.card is not None and len(found.picked) == SENTENCES
     said = set(content_words(found.card.answer))
-    assert all(set(content_words(e.sentence)) - said for e in found.picked)
+    for picked in found.picked:
+        words = set(content_words(picked.sentence))
+        assert len(words & said) < 0.8 * len(words), picked.sentence
 
 
 def test_without_a_card_one_sentence_more_is_picked(retriever: Retriever) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from corpus import load_lessons
@@ -15,6 +17,7 @@ from index.passages import passages_of, split_sentences, without_markup
         ("Why? Because!", ["Why?", "Because!"]),
         ("- first item\n- second item", ["- first item", "- second item"]),
         ("A line\nthat runs on.", ["A line that runs on."]),
+        ("It reads: ... Answer: ... and on.", ["It reads: ... Answer: ... and on."]),
     ],
 )
 def test_sentences_are_cut_where_a_reader_would(text: str, sentences: list[str]) -> None:
@@ -28,3 +31,9 @@ def test_no_text_of_a_lesson_is_lost_in_sentences() -> None:
 
 def test_markup_is_taken_off_but_snake_case_stays() -> None:
     assert without_markup("**bold** and `code` with top_p") == "bold and code with top_p"
+
+
+def test_a_passage_cut_into_other_sentences_has_another_digest() -> None:
+    passage = passages_of(load_lessons()[:1])[0]
+    joined = (" ".join(passage.sentences[:2]), *passage.sentences[2:])
+    assert replace(passage, sentences=joined).digest != passage.digest

@@ -51,3 +51,12 @@ def test_the_same_query_gives_the_same_scores(retriever: Retriever) -> None:
 def test_an_empty_query_is_refused(retriever: Retriever, query: str) -> None:
     with pytest.raises(RetrievalError, match="empty"):
         retriever.search(query)
+
+
+def test_a_passage_scores_as_the_mean_of_its_two_best_vectors(retriever: Retriever) -> None:
+    query = retriever.encoder.encode_one("why do answers get wilder")
+    hit = retriever.search("why do answers get wilder", 1).hits[0]
+    rows = [*retriever.sentence_vectors(hit.passage), *retriever.question_vectors(hit.passage)]
+    best = sorted((float(row @ query) for row in rows), reverse=True)[:2]
+    assert hit.cosine == pytest.approx(best[0], abs=1e-5)
+    assert hit.dense == pytest.approx(sum(best) / 2, abs=1e-5) and best[0] > best[1]

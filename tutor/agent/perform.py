@@ -182,10 +182,12 @@ _PERFORM: dict[str, Perform] = {
     "wild": lambda asked: _take(asked, PRESETS["wild"]),
     "precise": lambda asked: _take(asked, PRESETS["precise"]),
     "reset": lambda asked: _changed(asked, Sampling()),
-    "undo": lambda asked: Performed("The last change of a setting is taken back.", undo=True),
+    "undo": lambda asked: Performed("Taking back the last change of a setting.", undo=True),
     "prompt": _open("prompt", "Here is the exact prompt of the last answer (F7).", _NOTHING_YET),
     "inspect": _open("inspect", "Here is the last answer from inside (F4).", _NOTHING_YET),
-    "compare": _open("compare", "Side by side (F5): choose what shall differ.", _NOTHING_YET),
+    "compare": lambda asked: Performed(
+        "Side by side (F5): choose what shall differ.", screen="compare"
+    ),
     "swap": _swap,
     "hello": lambda asked: Performed(prompts.render("hello")),
     "thanks": lambda asked: Performed(prompts.render("thanks")),

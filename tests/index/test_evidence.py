@@ -1,0 +1,54 @@
+"""Which sentences are picked as evidence, told by the bank's own questions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from corpus import load_gold
+from corpus.gold import states
+from index.evidence import evidence
+from index.passages import course_passages
+from index.retriever import Retriever
+
+
+def test_a_known_question_picks_the_sentence_that_states_its_answer(retriever: Retriever) -> None:
+    cards = [c for c in load_gold("train") if c.section and not c.history][::40]
+    found = []
+    for card in cards:
+        hits = retriever.search(card.question, 3).hits
+        text = " ".join(e.sentence for e in evidence(retriever, card.question, hits, 2))
+        found.append(all(states(text, fact) for fact in card.facts))
+    assert sum(found) >= 0.9 * len(found)
+
+
+def test_where_no_bank_tells_the_sentences_own_cosines_decide(retriever: Retriever) -> None:
+    query = "what does min_p do"
+    (hit,) = retriever.search(query, 1).hits
+    bare = replace(hit, passage=replace(hit.passage, stating=()))
+    vector = retriever.encoder.encode_one(retriever.mended(query))
+    best = int((retriever.sentence_vectors(hit.passage) @ vector).argmax())
+    assert hit.passage.sentences[best] in [
+        e.sentence for e in evidence(retriever, query, [bare], 2)
+    ]
+
+
+def test_only_wanted_sentences_are_picked(retriever: Retriever) -> None:
+    hits = retriever.search("what is a token", 3).hits
+    first = evidence(retriever, "what is a token", hits, 3)[0]
+    others = evidence(
+        retriever, "what is a token", hits, 3, wanted=lambda e: e.sentence != first.sentence
+    )
+    assert len(others) == 3 and first.sentence not in [e.sentence for e in others]
+
+
+def test_every_question_of_the_bank_points_to_the_sentences_that_state_its_facts() -> None:
+    passages = course_passages()
+    assert all(len(p.stating) == len(p.questions) for p in passages)
+    card = next(c for c in load_gold("train") if c.id == "6-train-03")
+    passage = next(p for p in passages if p.passage_id == card.section)
+    places = passage.stating[passage.questions.index(card.question)]
+    assert places == tuple(
+        n
+        for n, sentence in enumerate(passage.sentences)
+        if any(states(sentence, fact) for fact in card.facts)
+    )
