@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from corpus.gold import Split
-from corpus.lessons import CourseError
+from corpus.lessons import CourseError, parse_yaml
 
 INTENTS = Path(__file__).parent / "intents"
 QUESTION = "answer"
@@ -42,7 +42,7 @@ def load_requests(split: Split, folder: Path | None = None) -> list[Request]:
     """The requests of a split. Raises CourseError for a file that cannot be read."""
     path = (folder or INTENTS) / f"{split}.yaml"
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CourseError(f"{path.name}: cannot be read: {error}") from error
     if not isinstance(found, dict) or not all(isinstance(p, list) for p in found.values()):

@@ -156,7 +156,13 @@ def _synchronise(
     wanted = {passage.passage_id: passage.digest for passage in passages}
     gone = [id for id, digest in known.items() if wanted.get(id) != digest]
     new = [p for p in passages if known.get(p.passage_id) != p.digest]
-    store.remove(gone)
+    if len(gone) > len(known) / 2:
+        # Deleting leaves holes in Chroma's graph: beyond some, a new index is made sooner.
+        store.close()
+        _discard(folder)
+        store, new = VectorStore(folder / "chroma", encoder.name), list(passages)
+    else:
+        store.remove(gone)
     shipped = ShippedEncoder(encoder)
     for start in range(0, len(new), _STEP):
         store.add(new[start : start + _STEP], shipped)
@@ -178,7 +184,7 @@ def status(cache: Path, passages: Sequence[Passage]) -> IndexStatus:
         try:
             store = VectorStore(folder / "chroma", encoder_name())
             known = store.digests()
-            vectors = sum(len(v) for v in store.vectors().values())
+            vectors = len(store)
             store.close()
         except OtherVersionError:
             return IndexStatus("stale", 0, 0, folder)

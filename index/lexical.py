@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 import bm25s
 import numpy as np
@@ -16,6 +19,8 @@ from index.encoder import Vectors
 _STOP = frozenset(STOPWORDS_EN_PLUS)
 _K1, _B = 1.2, 0.5
 """How fast a repeated term counts less, and how much a long text does: chosen on dev."""
+_VERSION = 1
+"""Raised when `terms` counts other things."""
 _WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -49,27 +54,55 @@ def terms(text: str) -> list[str]:
 class Lexicon:
     """The BM25 index of some texts."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        counted = [terms(text) for text in texts]
-        self._words = [frozenset(content_words(text)) for text in texts]
-        self._known = frozenset().union(*self._words)
-        self._terms = frozenset().union(*counted)
-        self._size = len(texts)
-        self._bm25 = bm25s.BM25(k1=_K1, b=_B)
-        self._bm25.index(counted, show_progress=False)
+    def __init__(self, texts: Sequence[str], kept: Path | None = None) -> None:
+        """`kept` is a folder for the index, from which the next start reads it."""
+        self._texts = list(texts)
+        self._bm25 = (_read(kept, texts) if kept else None) or _indexed(texts, kept)
+        self._words: dict[int, frozenset[str]] = {}
 
     def scores(self, query: str) -> Vectors:
         """The BM25 score of every text, shape (texts,)."""
-        known = [term for term in terms(query) if term in self._terms]
+        known = [term for term in terms(query) if term in self._bm25.vocab_dict]
         if not known:
-            return np.zeros(self._size, dtype=np.float32)
+            return np.zeros(len(self._texts), dtype=np.float32)
         return np.asarray(self._bm25.get_scores(known), dtype=np.float32)
 
     def words(self, text: int) -> frozenset[str]:
         """The stemmed content words of a text, by its number."""
+        if text not in self._words:
+            self._words[text] = frozenset(content_words(self._texts[text]))
         return self._words[text]
 
     def known_share(self, query: str) -> float:
         """The share of the query's content words that occur in the texts; 1 for a query of none."""
         words = content_words(query)
-        return sum(word in self._known for word in words) / len(words) if words else 1.0
+        known = self._bm25.vocab_dict
+        return sum(word in known for word in words) / len(words) if words else 1.0
+
+
+def _indexed(texts: Sequence[str], kept: Path | None) -> bm25s.BM25:
+    index = bm25s.BM25(k1=_K1, b=_B)
+    index.index([terms(text) for text in texts], show_progress=False)
+    if kept:
+        _write(kept, texts, index)
+    return index
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join([str(_VERSION), *texts]).encode()).hexdigest()
+
+
+def _read(folder: Path, texts: Sequence[str]) -> bm25s.BM25 | None:
+    # A missing or cut-off index is made anew; bm25s, numpy and json raise many types.
+    with suppress(Exception):
+        if (folder / "texts.sha256").read_text() == _digest(texts):
+            return bm25s.BM25.load(folder, load_vocab=True)
+    return None
+
+
+def _write(folder: Path, texts: Sequence[str], index: bm25s.BM25) -> None:
+    # The digest goes first and comes last: it never stands beside files of another index.
+    with suppress(OSError):  # an index that cannot be kept is made again at the next start
+        (folder / "texts.sha256").unlink(missing_ok=True)
+        index.save(folder)
+        (folder / "texts.sha256").write_text(_digest(texts))

@@ -9,6 +9,7 @@ store, and exact.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,14 +79,17 @@ class Retriever:
         encoder: Encoder,
         settings: Retrieval = Retrieval(),  # noqa: B008 (immutable)
         aside: Vectors | None = None,
+        cache: Path | None = None,
     ) -> None:
-        """`aside` are the vectors of questions that no passage answers."""
+        """`aside` are the vectors of questions that no passage answers; in `cache` the next start
+        finds what takes time to make."""
         self.passages = list(passages)
         self._aside = aside
         self.encoder = encoder
         self.settings = settings
         self._vectors = np.concatenate(vectors)
-        self._starts = np.cumsum([0, *(len(v) for v in vectors[:-1])])
+        self._sizes = np.array([len(v) for v in vectors])
+        self._starts = np.cumsum(self._sizes) - self._sizes
         self._place = {passage.passage_id: n for n, passage in enumerate(passages)}
         # Views of the one matrix: the vectors that were handed in can go.
         self._per_passage = np.split(self._vectors, self._starts[1:])
@@ -96,7 +100,8 @@ class Retriever:
         self._offsets = np.where(np.array(allowed)[kinds], 0.0, _UNUSED).astype(np.float32)
         self._offsets[kinds == _QUESTION] += settings.question_offset
         self._spelling = Spelling((f"{p.section} {p.text}" for p in passages), encoder.words)
-        self._lexicon = Lexicon([_words(passage, settings) for passage in passages])
+        kept = cache / "index" / "bm25" if cache else None
+        self._lexicon = Lexicon([_words(passage, settings) for passage in passages], kept)
 
     @classmethod
     def open(
@@ -113,15 +118,39 @@ class Retriever:
         """
         report = progress or (lambda done: None)
         encoder = prepared_encoder(cache, lambda done: report(done / 2))
-        vectors = indexed_vectors(passages, cache, encoder, report)
+        return cls.over(passages, cache, encoder, report, settings, own)
+
+    @classmethod
+    def over(
+        cls,
+        passages: Sequence[Passage],
+        cache: Path,
+        encoder: Encoder,
+        progress: Callable[[float], None] | None = None,
+        settings: Retrieval = Retrieval(),  # noqa: B008 (immutable)
+        own: Sequence[Passage] = (),
+    ) -> Retriever:
+        """As `open` with an encoder that is there already."""
+        vectors = indexed_vectors(passages, cache, encoder, progress)
         if own:
             vectors = [*vectors, *own_vectors(own, cache, encoder)]
         beside = cached_vectors(unanswered(), "aside", cache, encoder)
-        return cls([*passages, *own], vectors, encoder, settings, beside)
+        return cls([*passages, *own], vectors, encoder, settings, beside, cache)
 
     def with_settings(self, settings: Retrieval) -> Retriever:
         """The same index searched in another way."""
         return Retriever(self.passages, self._per_passage, self.encoder, settings, self._aside)
+
+    def without(self, passage: Passage, answer: str) -> Retriever:
+        """The same index to which the questions of one card are no known ones: what a question
+        gets that the bank does not hold. They still help to find the passage."""
+        other = copy(self)
+        place = self._place[passage.passage_id]
+        vectors = self._per_passage[place].copy()
+        vectors[passage.question_rows][[a == answer for a in passage.answers]] = 0.0
+        other._per_passage = [*self._per_passage]
+        other._per_passage[place] = vectors
+        return other
 
     def search(self, query: str, k: int = 5, lesson: int | None = None, context: str = "") -> Found:
         """The best `k` passages; `context` is the question before, on which a follow-up may stand.
@@ -214,13 +243,13 @@ class Retriever:
         """For every passage: which of its vectors is closest, its cosine, and the mean of the two
         best ones, since one alone may be near by chance."""
         cosines = self._vectors @ self.encoder.encode_one(query) + self._offsets
-        places = np.array([part.argmax() for part in np.split(cosines, self._starts[1:])])
-        closest = self._starts + places
-        best = cosines[closest]
+        best = np.maximum.reduceat(cosines, self._starts)
+        rows = np.flatnonzero(cosines == np.repeat(best, self._sizes))
+        closest = rows[np.searchsorted(rows, self._starts)]
         cosines[closest] = _UNUSED
         second = np.maximum.reduceat(cosines, self._starts)
         second = np.where(second > _UNUSED / 2, second, best)
-        return places, best, np.asarray((best + second) / 2, dtype=np.float32)
+        return closest - self._starts, best, np.asarray((best + second) / 2, dtype=np.float32)
 
 
 def _kinds(passage: Passage) -> Places:

@@ -1,6 +1,7 @@
 """The vector store: one Chroma collection of sentence vectors, kept beside the passages' digests.
 
-A passage's vectors are those of its `texts`. The vectors are always our own: Chroma's default embedding function would download a model.
+A passage's vectors are those of its `texts`, and always our own: Chroma's default embedding function
+would download a model.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from index.passages import Passage
 from index.shipped import ShippedEncoder
 
 COLLECTION = "lesson-sentences"
-SCHEMA = 2
+SCHEMA = 3
 """Raised when the stored vectors mean something else; an index of another schema, or by another
 encoder, is rebuilt."""
 
@@ -53,40 +54,52 @@ class VectorStore:
     def close(self) -> None:
         self._client.close()
 
+    def __len__(self) -> int:
+        return int(self._collection.count())
+
     def digests(self) -> dict[str, str]:
         """The digest of every stored passage by its id."""
-        rows = self._collection.get(where={"place": 0}, include=["metadatas"])
-        return {row["passage_id"]: row["digest"] for row in rows["metadatas"]}
+        return {id: row["digest"] for id, row in self._firsts().items()}
 
     def remove(self, passage_ids: Sequence[str]) -> None:
-        if passage_ids:
-            self._collection.delete(where={"passage_id": {"$in": list(passage_ids)}})
+        firsts = self._firsts()
+        if ids := [_id(id, n) for id in passage_ids for n in range(firsts[id]["vectors"])]:
+            self._collection.delete(ids)
 
     def add(self, passages: Sequence[Passage], encoder: ShippedEncoder) -> None:
         """Embeds and stores passages that are not there yet."""
-        texts, ids, rows = [], [], []
+        texts: list[str] = []
+        ids: list[str] = []
+        rows: list[dict[str, str | int] | None] = []
         for passage in passages:
-            for place, text in enumerate(passage.texts):
-                texts.append(text)
-                ids.append(f"{passage.passage_id}#{place}")
-                rows.append(
-                    {
-                        "passage_id": passage.passage_id,
-                        "digest": passage.digest,
-                        "place": place,
-                        "lesson": passage.lesson,
-                    }
-                )
+            n = len(passage.texts)
+            texts += passage.texts
+            ids += (_id(passage.passage_id, place) for place in range(n))
+            # Metadata of every vector would be most of the work.
+            rows += [{"digest": passage.digest, "vectors": n}, *[None] * (n - 1)]
         if texts:
             self._collection.add(ids=ids, embeddings=encoder.encode(texts), metadatas=rows)
 
     def vectors(self) -> dict[str, Vectors]:
         """Each passage's vectors, (2 + sentences + questions, 384), in the order of `add`."""
-        rows = self._collection.get(include=["embeddings", "metadatas"])
-        grouped: dict[str, dict[int, Any]] = {}
-        for vector, row in zip(rows["embeddings"], rows["metadatas"], strict=True):
-            grouped.setdefault(row["passage_id"], {})[row["place"]] = vector
+        rows = self._collection.get(include=["embeddings"])
+        place = {id: n for n, id in enumerate(rows["ids"])}
         return {
-            id: np.array([places[n] for n in range(len(places))], dtype=np.float32)
-            for id, places in grouped.items()
+            id: np.array(
+                [rows["embeddings"][place[_id(id, n)]] for n in range(row["vectors"])],
+                dtype=np.float32,
+            )
+            for id, row in self._firsts().items()
         }
+
+    def _firsts(self) -> dict[str, Any]:
+        """The metadata of every stored passage's first vector, by the passage's id."""
+        rows = self._collection.get(where={"vectors": {"$gt": 0}}, include=["metadatas"])
+        return {
+            id.rpartition("#")[0]: row
+            for id, row in zip(rows["ids"], rows["metadatas"], strict=True)
+        }
+
+
+def _id(passage_id: str, place: int) -> str:
+    return f"{passage_id}#{place}"

@@ -46,6 +46,28 @@ def test_an_edited_section_is_indexed_alone(home: Path, passages: list[Passage])
     assert status(home, edited()).state == "ready"
 
 
+def test_where_most_sections_changed_the_index_is_made_anew(
+    home: Path, passages: list[Passage]
+) -> None:
+    build(passages, home)
+    before = {path.name for path in (home / "index" / "chroma").iterdir() if path.is_dir()}
+    changed = [replace(p, text=f"{p.text} More.") for p in passages]
+    assert build(changed, home).added == len(passages)
+    after = {path.name for path in (home / "index" / "chroma").iterdir() if path.is_dir()}
+    assert not before & after
+    found = status(home, changed)
+    assert (found.state, found.passages) == ("ready", len(passages))
+    assert found.vectors == sum(len(p.texts) for p in changed)
+
+
+def test_a_removed_section_leaves_no_vector_behind(home: Path, passages: list[Passage]) -> None:
+    build(passages, home)
+    build(passages[1:], home)
+    found = status(home, passages[1:])
+    assert (found.state, found.passages) == ("ready", len(passages) - 1)
+    assert found.vectors == sum(len(p.texts) for p in passages[1:])
+
+
 def test_an_edited_lesson_is_searched_with_its_new_text(
     home: Path, passages: list[Passage]
 ) -> None:

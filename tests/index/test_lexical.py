@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bm25s import BM25
+
+from index.lexical import Lexicon, content_words
+
+TEXTS = (
+    "Temperature divides the logits before the softmax.",
+    "A token is a piece of text with an id.",
+    "The KV cache keeps keys and values of tokens that were read.",
+)
+QUERY = "which tokens does the cache keep"
+
+
+def test_the_text_that_shares_most_words_scores_highest() -> None:
+    assert Lexicon(TEXTS).scores(QUERY).argmax() == 2
+
+
+def test_unknown_words_score_nothing() -> None:
+    assert not Lexicon(TEXTS).scores("zebra quagga").any()
+
+
+def test_the_share_of_known_words_is_counted_over_those_that_carry_meaning() -> None:
+    assert Lexicon(TEXTS).known_share("the zebra of tokens") == 0.5
+
+
+def test_the_words_of_a_text_are_its_content_words() -> None:
+    assert Lexicon(TEXTS).words(1) == frozenset(content_words(TEXTS[1]))
+
+
+def test_a_kept_index_is_read_and_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = Lexicon(TEXTS, tmp_path).scores(QUERY)
+    monkeypatch.setattr(BM25, "index", None)
+    assert np.array_equal(Lexicon(TEXTS, tmp_path).scores(QUERY), expected)
+
+
+def test_a_kept_index_of_other_texts_is_not_used(tmp_path: Path) -> None:
+    Lexicon(TEXTS[::-1], tmp_path)
+    assert Lexicon(TEXTS, tmp_path).scores(QUERY).argmax() == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY cut off"])
+def test_a_damaged_kept_index_is_made_again(tmp_path: Path, damage: bytes) -> None:
+    expected = Lexicon(TEXTS, tmp_path).scores(QUERY)
+    for file in tmp_path.glob("*.npy"):
+        file.write_bytes(damage)
+    assert np.array_equal(Lexicon(TEXTS, tmp_path).scores(QUERY), expected)
+    assert np.array_equal(Lexicon(TEXTS, tmp_path).scores(QUERY), expected)
