@@ -24,6 +24,7 @@ from tutor.engine.logs import collect_logs
 N_BATCH = 512
 MAX_SEQUENCES = 4
 _ABORTED = 2
+_NEVER = llama_cpp.ggml_abort_callback()
 
 
 class Aborted(Exception):
@@ -143,6 +144,7 @@ class Model:
 
         After either the caller cuts the memory back: part of `ids` may already stand in it.
         """
+        self._let_abort(len(ids) > 1)
         for start in range(0, len(ids), N_BATCH):
             part = ids[start : start + N_BATCH]
             tokens = (llama_cpp.llama_token * len(part))(*part)
@@ -154,6 +156,7 @@ class Model:
 
         At most N_BATCH rows. Raises Aborted or EngineError, as `decode` does.
         """
+        self._let_abort(len(rows) > 1)
         batch = llama_cpp.llama_batch_init(len(rows), 0, 1)
         try:
             batch.n_tokens = len(rows)
@@ -166,6 +169,12 @@ class Model:
             self._check(llama_cpp.llama_decode(self._context, batch))
         finally:
             llama_cpp.llama_batch_free(batch)
+
+    def _let_abort(self, some: bool) -> None:
+        # llama.cpp asks at every node of its graph: for one token that takes longer than the abort
+        # could save.
+        asked = self._abort if some else _NEVER
+        llama_cpp.llama_set_abort_callback(self._context, asked, None)
 
     def _check(self, status: int) -> None:
         if status == _ABORTED:
