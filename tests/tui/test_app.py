@@ -14,7 +14,7 @@ from tutor.sessions.store import Store
 from tutor.settings import Settings, set_value
 from tutor.tui.app import TutorApp
 from tutor.tui.composer import Composer
-from tutor.tui.conversation import SourceLink, Turn
+from tutor.tui.conversation import SHOWN, Conversation, Earlier, SourceLink, Turn
 from tutor.tui.reader import Reader
 from tutor.tui.sessions import SessionList
 from tutor.tui.status import StatusLine
@@ -311,6 +311,46 @@ def test_leaving_during_the_start_does_not_wait_for_its_end(store: Store) -> Non
     held.set()
 
 
+async def test_a_question_asked_while_the_model_loads_is_answered_when_it_is_there(
+    store: Store, tutor: Tutor
+) -> None:
+    held = threading.Event()
+
+    def open_tutor(settings: Settings, progress: object) -> Tutor:
+        held.wait(60)
+        return tutor
+
+    app = TutorApp(store, open_tutor, Settings())
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.chat.composer.put("What is a token?")
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: told(app, "asked as soon as it is there"))
+        assert app.chat.composer.text == "What is a token?"
+        held.set()
+        await wait_until(pilot, lambda: bool(app.query(Turn)) and app.query(Turn).last().record)
+        assert app.chat.composer.text == ""
+
+
+async def test_escape_takes_back_a_question_that_waits_for_the_model(
+    store: Store, tutor: Tutor
+) -> None:
+    held = threading.Event()
+
+    def open_tutor(settings: Settings, progress: object) -> Tutor:
+        held.wait(60)
+        return tutor
+
+    app = TutorApp(store, open_tutor, Settings())
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.chat.composer.put("What is a token?")
+        await pilot.press("enter", "escape")
+        held.set()
+        await wait_until(pilot, lambda: app.chat.tutor is not None)
+        await pilot.pause(0.2)
+        assert app.chat.composer.text == "What is a token?"
+        assert not app.query(Turn)
+
+
 async def test_undo_gives_the_colours_back_too(app: TutorApp) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         before = app.theme
@@ -343,3 +383,46 @@ async def test_what_needs_the_model_says_that_it_is_still_loading(
         app.action_command(command)
         await wait_until(pilot, lambda: told(app, "the model is still loading"))
     held.set()
+
+
+def long_conversation(store: Store, turns: int) -> None:
+    conversation = store.begin()
+    for n in range(turns):
+        store.add(conversation, "user", f"question {n}")
+        store.add(conversation, "assistant", f"answer {n}")
+
+
+def questions_shown(app: TutorApp) -> list[str]:
+    return [turn.question for turn in app.query(Turn)]
+
+
+async def test_a_long_conversation_shows_its_newest_turns_and_more_when_asked(
+    store: Store, tutor: Tutor
+) -> None:
+    long_conversation(store, 25)
+    app = TutorApp(store, lambda settings, progress: tutor, Settings())
+    async with app.run_test(size=(120, 40)) as pilot:
+        assert questions_shown(app) == [f"question {n}" for n in range(15, 25)]
+        earlier = app.query_one(Earlier)
+        assert "15 earlier turns" in str(earlier.render())
+        earlier.focus()
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: len(app.query(Turn)) == 20)
+        assert questions_shown(app) == [f"question {n}" for n in range(5, 25)]
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: len(app.query(Turn)) == 25)
+        assert not earlier.display
+
+
+async def test_a_conversation_that_grows_keeps_few_turns_on_the_screen(
+    store: Store, tutor: Tutor
+) -> None:
+    long_conversation(store, 1)
+    app = TutorApp(store, lambda settings, progress: tutor, Settings())
+    async with app.run_test(size=(120, 40)) as pilot:
+        view = app.query_one(Conversation)
+        for n in range(1, 3 * SHOWN + 1):
+            await view.begin(f"question {n}")
+        await pilot.pause()
+        assert questions_shown(app) == [f"question {n}" for n in range(20, 31)]
+        assert "20 earlier turns" in str(app.query_one(Earlier).render())

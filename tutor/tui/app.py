@@ -33,7 +33,7 @@ from tutor.tui.harmless import Harmless
 from tutor.tui.help import Help
 from tutor.tui.inspector import Inspector
 from tutor.tui.lessons import LessonList
-from tutor.tui.messages import Did, Failed, Loading, Opened
+from tutor.tui.messages import CommandTyped, Did, Failed, Loading, Opened, Progress
 from tutor.tui.picture import Picture
 from tutor.tui.prompt_view import PromptView
 from tutor.tui.reader import Reader
@@ -102,7 +102,8 @@ class TutorApp(TunableApp):
         if self.store.notice:
             self.notify(self.store.notice, severity="warning", markup=False, timeout=20)
         await self._show_conversation(self.chat.conversation)
-        self._opening.start()
+        # Loading shares the interpreter with the screen: the first frame goes first.
+        self.call_after_refresh(self._opening.start)
 
     @property
     def opening(self) -> bool:
@@ -161,10 +162,10 @@ class TutorApp(TunableApp):
 
     # Events of the chat and the panels
 
-    def on_chat_command_typed(self, event: Chat.CommandTyped) -> None:
+    def on_command_typed(self, event: CommandTyped) -> None:
         self.action_command(event.name, event.argument)
 
-    def on_chat_progress(self, event: Chat.Progress) -> None:
+    def on_progress(self, event: Progress) -> None:
         self.query_one(StatusLine).show(event.figures)
         steps = [token.step for token in event.turn.events[-1:] if token.step]
         if not self.chat.answering:

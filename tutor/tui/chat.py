@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.message import Message
 
 from tutor.agent.branch import BranchError, picked
 from tutor.agent.question import QuestionError, checked
@@ -26,8 +25,8 @@ from tutor.sessions.store import Store, StoredMessage, StoreError
 from tutor.settings import Settings
 from tutor.tui import answering
 from tutor.tui.composer import Composer
-from tutor.tui.conversation import Conversation, Turn
-from tutor.tui.messages import Evidence, Failed, Figures, Finished, Words
+from tutor.tui.conversation import Conversation, Earlier, Turn
+from tutor.tui.messages import CommandTyped, Evidence, Failed, Finished, Progress, Words
 from tutor.tui.welcome import Example, Welcome
 
 if TYPE_CHECKING:
@@ -42,22 +41,6 @@ _UNFINISHED = "this answer was not finished: ask again, then go on from it"
 class Chat(Vertical):
     """The conversation above, the input below. `tutor` is None until the model is loaded."""
 
-    class CommandTyped(Message):
-        """The learner typed `/name argument`."""
-
-        def __init__(self, name: str, argument: str) -> None:
-            super().__init__()
-            self.name = name
-            self.argument = argument
-
-    class Progress(Message):
-        """New figures of the running or finished answer of `turn`."""
-
-        def __init__(self, turn: Turn, figures: Figures) -> None:
-            super().__init__()
-            self.turn = turn
-            self.figures = figures
-
     def __init__(
         self, store: Store, sampling: Callable[[], Sampling], conversation: int | None
     ) -> None:
@@ -71,9 +54,11 @@ class Chat(Vertical):
         self._store = store
         self._sampling = sampling
         self._cancel = threading.Event()
+        self._waiting = ""
+        """The question to ask as soon as the model is loaded, if the input still holds it then."""
 
     def compose(self) -> ComposeResult:
-        yield Conversation(id="conversation", can_focus=True)
+        yield Conversation()
         yield Composer()
 
     @property
@@ -97,24 +82,20 @@ class Chat(Vertical):
         """Shows another conversation (None: a new one); a running answer is stopped."""
         self.stop()
         self.conversation = conversation
-        view = self.query_one(Conversation)
-        await view.clear()
         messages = self._store.messages(conversation) if conversation else []
         self.composer.past = [m.text for m in messages if m.role == "user"]
+        view = self.query_one(Conversation)
+        await view.show(messages)
         if not messages:
             await view.mount(Welcome())
-        turn: Turn | None = None
-        for message in messages:
-            if message.role == "user":
-                turn = await view.begin(message.text)
-            elif turn and message.answer:
-                turn.message = message.id
-                await turn.show_record(json.loads(message.answer))
-            elif turn:
-                turn.message = message.id
-                await turn.show_evidence(message.text, [])
-                turn.show_state("stopped before its end")
         self.composer.focus()
+
+    async def on_earlier_wanted(self, event: Earlier.Wanted) -> None:
+        event.stop()
+        async with self.changing:
+            if self.conversation is not None:
+                messages = self._store.messages(self.conversation)
+                await self.query_one(Conversation).show_earlier(messages)
 
     # Asking
 
@@ -129,7 +110,7 @@ class Chat(Vertical):
 
     def _command(self, text: str) -> None:
         name, _, argument = text[1:].partition(" ")
-        self.post_message(self.CommandTyped(name, argument.strip()))
+        self.post_message(CommandTyped(name, argument.strip()))
 
     async def on_example_chosen(self, event: Example.Chosen) -> None:
         event.stop()
@@ -143,7 +124,12 @@ class Chat(Vertical):
             self._complain(str(error))
             return False
         async with self.changing:
-            if (busy := self.busy) or self.tutor is None:
+            if self.tutor is None:
+                self._waiting = question
+                self.composer.put(self.composer.text if self.composer.text.strip() else question)
+                self._complain("the model is still loading: this is asked as soon as it is there")
+                return False
+            if busy := self.busy:
                 self._complain(busy)
                 return False
             self.composer.remember(question)
@@ -151,6 +137,12 @@ class Chat(Vertical):
                 await self._ask(self.tutor, question)
                 return True
         return False
+
+    async def ask_waiting(self) -> None:
+        """Asks what waited for the model, which is loaded now."""
+        waiting, self._waiting = self._waiting, ""
+        if waiting and self.composer.text.strip() == waiting:
+            await self.send(waiting)
 
     async def ask_about(self, question: str) -> None:
         """Asks what was chosen elsewhere; a draft in the input stays there."""
@@ -239,7 +231,7 @@ class Chat(Vertical):
             if event.turn.is_attached:
                 event.turn.show_state("")
                 await event.turn.add_words(event.fragment)
-        self.post_message(self.Progress(event.turn, event.figures))
+        self.post_message(Progress(event.turn, event.figures))
 
     async def on_finished(self, event: Finished) -> None:
         self.answering = False
@@ -247,7 +239,7 @@ class Chat(Vertical):
             if event.turn.is_attached:
                 event.turn.show_state("")
                 await event.turn.show_record(event.record)
-        self.post_message(self.Progress(event.turn, event.figures))
+        self.post_message(Progress(event.turn, event.figures))
 
     async def on_failed(self, event: Failed) -> None:
         if event.turn:
@@ -344,8 +336,9 @@ class Chat(Vertical):
     # Stopping and taking back
 
     def stop(self) -> None:
-        """Stops the running answer at once."""
+        """Stops the running answer at once, and asks nothing that waits."""
         self._cancel.set()
+        self._waiting = ""
 
     async def retry(self) -> None:
         """Asks the last question again."""

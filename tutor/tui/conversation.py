@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import json
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeAlias
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,7 +16,13 @@ from textual.widgets.markdown import MarkdownStream
 from tutor.agent.prompt import Prompt
 from tutor.agent.record import struck
 from tutor.engine.events import TokenEvent
+from tutor.sessions.store import StoredMessage
 from tutor.text import plain
+
+SHOWN = 10
+"""Turns of a stored conversation that are shown at once."""
+
+_Stored: TypeAlias = tuple[str, StoredMessage | None]
 
 
 class SourceLink(Static, can_focus=True):
@@ -99,6 +107,15 @@ class Turn(Vertical):
             await self._stream.stop()
             self._stream = None
 
+    async def show_message(self, message: StoredMessage) -> None:
+        """An answer as the store has it, whole or cut off by the end of the app."""
+        self.message = message.id
+        if message.answer:
+            await self.show_record(json.loads(message.answer))
+        else:
+            await self.show_evidence(message.text, [])
+            self.show_state("stopped before its end")
+
     async def show_record(self, record: dict[str, Any]) -> None:
         """A finished answer, as it was stored."""
         self.record = record
@@ -130,18 +147,95 @@ def variant(record: dict[str, Any]) -> str:
     return plain(f"adapter {name} x{record.get('adapter_scale', 1):g}") if name else "base model"
 
 
+class Earlier(Static, can_focus=True):
+    """Says how many turns stand above the shown ones; pressing it shows some of them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "show", "show earlier turns")]
+
+    class Wanted(Message):
+        """The learner wants to see earlier turns."""
+
+    def count(self, turns: int) -> None:
+        """So many turns are not shown."""
+        self.display = turns > 0
+        self.update(f"▲ {turns:,} earlier turns: Enter or a click shows {min(turns, SHOWN)} more")
+
+    def action_show(self) -> None:
+        self.post_message(self.Wanted())
+
+    def on_click(self) -> None:
+        self.action_show()
+
+
 class Conversation(VerticalScroll):
-    """All turns; it follows the newest text until the reader scrolls up."""
+    """The newest turns; it follows the newest text until the reader scrolls up.
+
+    However long a conversation is, few of its turns are widgets: drawing them all would make every
+    key wait.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id="conversation", can_focus=True)
+        self._above = 0
 
     def on_mount(self) -> None:
         self.anchor()
 
+    async def show(self, messages: Sequence[StoredMessage]) -> None:
+        """Shows the last turns of a stored conversation in place of what was there."""
+        await self.remove_children()
+        stored = _turns(messages)
+        self._above = max(len(stored) - SHOWN, 0)
+        if stored:
+            await self.mount(Earlier())
+            await self._mount(stored[self._above :])
+        self._count()
+        self.anchor()
+
+    async def show_earlier(self, messages: Sequence[StoredMessage]) -> None:
+        """Shows some turns more of the same conversation above the first one."""
+        first = max(self._above - SHOWN, 0)
+        top = next(iter(self.query(Turn)), None)
+        await self._mount(_turns(messages)[first : self._above], before=top)
+        self._above = first
+        self._count()
+        if top is not None:
+            self.release_anchor()
+            self.call_after_refresh(self.scroll_to_widget, top, animate=False, top=True)
+
     async def begin(self, question: str) -> Turn:
-        """A new turn at the end."""
+        """A new turn at the end; the oldest ones go where there are many."""
+        turns = list(self.query(Turn))
+        if len(turns) >= 3 * SHOWN:
+            gone = turns[:-SHOWN]
+            await self.remove_children(gone)
+            self._above += len(gone)
+        if not self.query(Earlier):
+            await self.mount(Earlier(), before=0)
+        self._count()
         turn = Turn(question)
         await self.mount(turn)
         self.anchor()
         return turn
 
-    async def clear(self) -> None:
-        await self.remove_children()
+    async def _mount(self, stored: Sequence[_Stored], before: Turn | None = None) -> None:
+        turns = [Turn(question) for question, _ in stored]
+        await self.mount_all(turns, before=before)
+        for turn, (_, answer) in zip(turns, stored, strict=True):
+            if answer is not None:
+                await turn.show_message(answer)
+
+    def _count(self) -> None:
+        for line in self.query(Earlier):
+            line.count(self._above)
+
+
+def _turns(messages: Sequence[StoredMessage]) -> list[_Stored]:
+    """Each question with its answer; None where it never began."""
+    found: list[_Stored] = []
+    for message in messages:
+        if message.role == "user":
+            found.append((message.text, None))
+        elif found:
+            found[-1] = (found[-1][0], message)
+    return found

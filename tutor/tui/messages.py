@@ -1,4 +1,4 @@
-"""What the worker threads tell the app."""
+"""What the worker threads and the chat tell the app."""
 
 from __future__ import annotations
 
@@ -29,6 +29,15 @@ class Figures:
     n_ctx: int
     parts: dict[Part, int] = field(default_factory=dict)
     """Prompt tokens by what they are there for."""
+
+
+class CommandTyped(Message):
+    """The learner typed `/name argument`."""
+
+    def __init__(self, name: str, argument: str) -> None:
+        super().__init__()
+        self.name = name
+        self.argument = argument
 
 
 class Loading(Message):
@@ -99,6 +108,15 @@ class Words(Message):
         super().__init__()
         self.turn = turn
         self.fragment = fragment
+        self.figures = figures
+
+
+class Progress(Message):
+    """New figures of the running or finished answer of `turn`, which the chat has shown."""
+
+    def __init__(self, turn: Turn, figures: Figures) -> None:
+        super().__init__()
+        self.turn = turn
         self.figures = figures
 
 

@@ -76,7 +76,7 @@ class TunableApp(App[None]):
             self.query_one(Picture).show(event.step, text, drawn=False)
             self.query_one(DecodingPanel).show(self.settings, event.effect)
 
-    def on_opened(self, event: Opened) -> None:
+    async def on_opened(self, event: Opened) -> None:
         """From now on the tutor speaks, as the settings are now: they may have been turned since."""
         if not self.query(StatusLine):  # the app is closing
             event.tutor.close()
@@ -90,6 +90,7 @@ class TunableApp(App[None]):
                 self.query_one(DecodingPanel).show(self.settings)
         if _variant(self.settings) != _variant(event.settings):
             self._swap(event.settings)
+        await self.chat.ask_waiting()
 
     @work(thread=True, group="swap", exit_on_error=False)
     def _swap(self, before: Settings) -> None:
