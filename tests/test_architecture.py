@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "corpus",
     },
     "tutor.cli": {
+        "tutor.bench",
         "tutor.lora",
         "tutor.demos",
         "tutor.drawing",
@@ -57,6 +58,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         "tutor.text",
         "index",
         "corpus",
+    },
+    "tutor.bench": {
+        "tutor.agent",
+        "tutor.engine",
+        "tutor.sessions",
+        "tutor.home",
+        "prompts",
     },
     "tutor.__main__": {"tutor.cli"},
 }

@@ -1,0 +1,90 @@
+"""The app as a person meets it: from its start to its first answer, from a key to the screen."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tutor.bench.terminal import Terminal
+from tutor.bench.turns import QUESTIONS
+from tutor.home import Home
+from tutor.sessions.store import Store
+
+QUIT, _CLEAR, _ESCAPE = "\x11", "\x15", "\x1b"
+"""Ctrl+Q, Ctrl+U and Escape, as a terminal sends them."""
+PROMPT = "sk, or /help"
+"""What the empty input says."""
+ASKED = QUESTIONS.index("What is a token?")
+QUESTION, ANSWERED = QUESTIONS[ASKED], "piece"
+"""A word of the answer that stands neither in the question nor in the welcome."""
+LONG_QUESTION = "Write all that you know about attention and about tokens"
+MESSAGES = 2_000
+_KEYS = "ĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮİĴĶĹĻĽĿŁŃŅŇŊŌŎŐŔŖŘŚŜŞŠŢŤŦŨŪŬŮŰŲŴŶŸŹŻŽ"
+"""Letters that nothing else on the screen shows."""
+
+
+def first_frames(home: Home, repeats: int = 3) -> dict[str, float]:
+    """From a cold process to an input that can be used, and to the first word of an answer."""
+    usable, answered = [], []
+    for _ in range(repeats):
+        with _app(home) as terminal:
+            usable.append(terminal.until(PROMPT))
+            terminal.send(f"{QUESTION}\r")
+            answered.append(usable[-1] + terminal.until(ANSWERED))
+    return {
+        "app_usable_ms": statistics.median(usable),
+        "app_first_answer_ms": statistics.median(answered),
+    }
+
+
+def key_to_screen(home: Home) -> dict[str, float]:
+    """Keys typed while an answer streams, in a conversation of 2,000 messages."""
+    import numpy as np
+
+    with _app(home, MESSAGES) as terminal:
+        terminal.until(PROMPT)
+        terminal.send(f"{QUESTION}\r")
+        terminal.until(ANSWERED)
+        waits = []
+        for round in range(4):
+            terminal.send(_ESCAPE)
+            terminal.watch(1.0)
+            terminal.send(f"{LONG_QUESTION} {round}?\r")
+            for letter in _KEYS:
+                terminal.watch(0.05)
+                terminal.send(letter)
+                waits.append(terminal.until(letter))
+            terminal.send(_CLEAR)
+    p50, p99 = np.percentile(waits, (50, 99))
+    return {"key_to_screen_p50_ms": float(p50), "key_to_screen_p99_ms": float(p99)}
+
+
+@contextmanager
+def _app(home: Home, messages: int = 0) -> Iterator[Terminal]:
+    """The app in a home of its own, that shares the cache alone: the user's conversations are none
+    of a measurement's business."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "cache").symlink_to(home.cache, target_is_directory=True)
+        if messages:
+            _fill(Path(folder), messages)
+        terminal = Terminal(
+            [sys.executable, "-m", "tutor"], {"TUTOR_HOME": folder, "TERM": "xterm-256color"}
+        )
+        try:
+            yield terminal
+        finally:
+            terminal.close(QUIT)
+
+
+def _fill(folder: Path, messages: int) -> None:
+    home = Home(folder / "cache", folder / "data", folder / "config").create()
+    store = Store(home.database)
+    conversation = store.begin("A long conversation")
+    for n in range(messages // 2):
+        store.add(conversation, "user", f"Question {n}: what does a model do with a long text?")
+        store.add(conversation, "assistant", f"Answer {n}. It reads it token by token. " * 4)
+    store.close()

@@ -1,0 +1,73 @@
+"""llama-cpp-python by itself: what the tutor's figures are held against."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+_COLD = """
+import json, os, sys
+from llama_cpp import Llama
+path, adapter, tokens = json.loads(sys.argv[1])
+cores = os.cpu_count()
+llama = Llama(path, n_ctx=4096, n_threads=cores, n_threads_batch=cores, flash_attn=True,
+              lora_path=adapter, verbose=False)
+next(llama.generate(tokens, temp=0.0))
+print("said", flush=True)
+os._exit(0)
+"""
+"""The least that a program must do to say one token."""
+
+
+def cold_first_token_ms(path: Path, adapter: Path | None, prompt: Sequence[int]) -> float:
+    """From starting a process that does nothing else to its first token."""
+    told = json.dumps([str(path), str(adapter) if adapter else None, list(prompt)])
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", _COLD, told], check=True, capture_output=True)
+    return 1000 * (time.perf_counter() - began)
+
+
+def tokens_per_second(path: Path, adapter: Path | None, prompt: Sequence[int], n: int) -> float:
+    """The library's own greedy loop on all cores, with flash attention, after the first token."""
+    from llama_cpp import Llama
+
+    cores = os.cpu_count()
+    llama = Llama(
+        str(path),
+        n_ctx=4096,
+        n_threads=cores,
+        n_threads_batch=cores,
+        flash_attn=True,
+        lora_path=str(adapter) if adapter else None,
+        verbose=False,
+    )
+    stream = llama.generate(list(prompt), temp=0.0)
+    next(stream)
+    began = time.perf_counter()
+    for _ in range(n):
+        next(stream)
+    speed = n / (time.perf_counter() - began)
+    llama.close()
+    return speed
+
+
+def plain_first_word_ms(path: Path, asked: Sequence[Sequence[dict[str, str]]]) -> list[float]:
+    """The plain way, `create_chat_completion` with the library's defaults: for each conversation
+    the time to its first word. One instance answers them all."""
+    from llama_cpp import Llama
+
+    llama = Llama(str(path), verbose=False)
+    times = []
+    for messages in asked:
+        began = time.perf_counter()
+        for chunk in llama.create_chat_completion(messages, stream=True, temperature=0.0):  # type: ignore[arg-type]
+            if chunk["choices"][0]["delta"].get("content", "").strip():  # type: ignore[index, union-attr]
+                break
+        times.append(1000 * (time.perf_counter() - began))
+    llama.close()
+    return times
