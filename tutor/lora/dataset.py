@@ -16,7 +16,8 @@ from corpus import GoldQuestion, load_gold
 from corpus.gold import states
 from corpus.reading import NOT_SAID, load_exercises
 from index.evidence import evidence
-from index.material import NOTES
+from index.lexical import content_words
+from index.material import NOTES, gathered
 from index.passages import Passage, without_markup
 from index.retriever import Retriever
 from tutor.agent.compose import compose
@@ -27,9 +28,13 @@ _LONGEST_NOTE = 320
 """Characters: a table row or a code block as a note would cost more than it teaches."""
 _REFUSALS = 200
 """Few, since most questions that the lessons do not answer never reach the model."""
-_WITH_CARD = 0.55
-"""The share of examples whose notes begin with the answer itself: on dev the nearest card's answer
-states every fact for 0.54 of the questions."""
+_KNOWN = 0.35
+"""The share of examples in which the bank holds the question, so that the first note answers it. In
+the others it is the nearest other card's answer, as in a turn whose question is a new one."""
+_NEW = 0.4
+"""The share of a sentence's content words that an answer must lack for the sentence to follow it."""
+_VERDICT = re.compile(r"(yes|no)\b", re.IGNORECASE)
+"""What a sentence that answers another question begins with."""
 _NUMBER = re.compile(r"(?<![\w.,])\d(?:[\d,]*\d)?(?:\.\d+)?(?![\w]|[.,]\d)")
 
 
@@ -87,17 +92,15 @@ def _of_card(
 ) -> Iterator[Example]:
     assert card.answer and card.section
     question = draw.choice((card.question, *card.wordings))
-    notes = _notes(card, question, passages, retriever)
+    passage = passages[card.section]
+    known = draw.random() < _KNOWN
+    notes, n_cards = _notes(card, question, passage, retriever, known)
     if not all(states(" ".join(notes), fact) for fact in card.facts):
         # A fact that stands in no sentence (a heading, a table) cannot be read from the notes.
         return
-    if draw.random() < _WITH_CARD:
-        # As in a turn in which the card was found: its answer is the first note.
-        answer = without_markup(card.answer)
-        notes = (answer, *(n for n in notes if n not in answer))[:NOTES]
-    plain = Example(card.kind, question, notes, card.answer)
+    plain = Example(card.kind, question, notes, _answer(card.answer, notes[n_cards:]))
     if card.history:
-        before = Exchange(card.history[-1], passages[card.section].sentences[0], card.section)
+        before = Exchange(card.history[-1], passage.sentences[0], card.section)
         yield replace(plain, history=(before,))
         return
     yield plain
@@ -116,18 +119,34 @@ def _of_card(
 
 
 def _notes(
-    card: GoldQuestion, question: str, passages: dict[str, Passage], retriever: Retriever
-) -> tuple[str, ...]:
-    """What the search picks, the section's own sentences with the facts in place of the last."""
-    hits = retriever.search(" ".join((*card.history, question)), 3).hits
-    picked = [e.sentence for e in evidence(retriever, question, hits, NOTES)]
-    assert card.section
+    card: GoldQuestion, question: str, passage: Passage, retriever: Retriever, known: bool
+) -> tuple[tuple[str, ...], int]:
+    """What a turn would find, the section's own sentences with the facts in place of the last; and
+    how many of the notes are cards' answers."""
+    context = card.history[-1] if card.history else ""
+    found = retriever.search(question, 3, context=context)
+    assert card.answer
+    bank = retriever if known else retriever.without(passage, card.answer)
+    material = gathered(bank, found, context)
+    notes = list(material.notes)
     for fact in card.facts:
-        if not states(" ".join(picked), fact):
-            stating = next((s for s in passages[card.section].sentences if states(s, fact)), None)
+        if not states(" ".join(notes), fact):
+            stating = next((s for s in passage.sentences if states(s, fact)), None)
             if stating:
-                picked = [stating, *picked[: NOTES - 1]]
-    return tuple(without_markup(s)[:_LONGEST_NOTE] for s in dict.fromkeys(picked))
+                notes = [*notes[: NOTES - 1], without_markup(stating)]
+    told = tuple(note[:_LONGEST_NOTE] for note in dict.fromkeys(notes))
+    return told, 1 if material.card else 0
+
+
+def _answer(answer: str, sentences: Sequence[str]) -> str:
+    """The card's answer, and after it the first sentence that says more than it does."""
+    said = set(content_words(answer))
+    for sentence in sentences:
+        words = set(content_words(sentence))
+        whole = sentence.endswith((".", "!", "?")) and not _VERDICT.match(sentence)
+        if whole and len(words - said) > _NEW * len(words):
+            return f"{answer} {sentence}"
+    return answer
 
 
 def _distractors(card: GoldQuestion, question: str, retriever: Retriever) -> tuple[str, ...]:
