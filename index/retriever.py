@@ -118,20 +118,7 @@ class Retriever:
         """
         report = progress or (lambda done: None)
         encoder = prepared_encoder(cache, lambda done: report(done / 2))
-        return cls.over(passages, cache, encoder, report, settings, own)
-
-    @classmethod
-    def over(
-        cls,
-        passages: Sequence[Passage],
-        cache: Path,
-        encoder: Encoder,
-        progress: Callable[[float], None] | None = None,
-        settings: Retrieval = Retrieval(),  # noqa: B008 (immutable)
-        own: Sequence[Passage] = (),
-    ) -> Retriever:
-        """As `open` with an encoder that is there already."""
-        vectors = indexed_vectors(passages, cache, encoder, progress)
+        vectors = indexed_vectors(passages, cache, encoder, report)
         if own:
             vectors = [*vectors, *own_vectors(own, cache, encoder)]
         beside = cached_vectors(unanswered(), "aside", cache, encoder)

@@ -85,16 +85,18 @@ async def test_the_adapter_is_swapped_in_plain_words(app: TutorApp) -> None:
 async def test_an_adapter_that_is_swapped_out_during_the_start_does_not_speak(
     store: Store, tutor: Tutor
 ) -> None:
-    held = threading.Event()
+    began, held = threading.Event(), threading.Event()
 
     def opened(settings: Settings, progress: object) -> Tutor:
         tutor.use(settings.adapter, settings.adapter_scale)
+        began.set()
         held.wait(60)
         return tutor
 
     with tutor.engine.adapter_kept():
         app = TutorApp(store, opened, Settings())
         async with app.run_test(size=(160, 40)) as pilot:
+            await wait_until(pilot, began.is_set)
             await pilot.press("f8")
             await wait_until(pilot, lambda: app.settings.adapter == "none")
             assert tutor.engine.adapter is not None

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import prompts
 from corpus import Lesson, load_lessons
-from index.encoder import prepared_encoder
 from index.evidence import Evidence
 from index.material import gathered
 from index.passages import Passage, course_passages
@@ -81,22 +80,15 @@ class Tutor:
         lessons = load_lessons()
         path = model_path(home, settings, report)
         report("loading the model", 0.0)
-
-        def reading(done: float) -> None:
-            report("reading the lessons", done)
-
-        # Both models are read by native code, each on a core of its own.
-        with ThreadPoolExecutor() as pool:
-            encoder = pool.submit(prepared_encoder, home.cache, reading)
+        with ThreadPoolExecutor() as pool:  # the model is read by native code, the lessons by ours
             passages = pool.submit(course_passages)
             engine = Engine(path, n_ctx=settings.n_ctx, n_threads=settings.threads or None)
         try:
             use_variant(engine, home, settings.adapter, settings.adapter_scale)
-            retriever = Retriever.over(
-                passages.result(),
+            retriever = Retriever.open(
                 home.cache,
-                encoder.result(),
-                reading,
+                passages.result(),
+                lambda done: report("reading the lessons", done),
                 own=own_passages(engine.info),
             )
             # Takes a minute when it is first done: a classifier is fitted to phrases of requests.

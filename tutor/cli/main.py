@@ -38,6 +38,7 @@ FAILURES = frozenset(
         "index.errors.RetrievalError",
         "index.store.OtherVersionError",
         "tutor.agent.branch.BranchError",
+        "tutor.bench.terminal.TerminalError",
         "tutor.engine.errors.EngineError",
         "tutor.engine.errors.ModelFileError",
         "tutor.home.HomeError",
