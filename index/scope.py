@@ -14,7 +14,7 @@ THRESHOLD = 0.51
 
 @dataclass(frozen=True, slots=True)
 class ScopeDecision:
-    """`score` is the best cosine, plus a share for known words, less a share of the cosine to the
+    """`score` is the best passage's mean cosine, plus a share for known words, less a share of the cosine to the
     nearest question that no lesson answers; `answerable` where it suffices."""
 
     answerable: bool
@@ -26,7 +26,7 @@ def in_scope(found: Found) -> ScopeDecision:
     """Decides from what was found for the question (with its context, for a follow-up)."""
     score = found.nearest + KNOWN_WEIGHT * found.known_words - ASIDE_WEIGHT * found.aside
     reason = (
-        f"best cosine {found.nearest:.2f}, {found.known_words:.0%} of its words known to the lessons, "
+        f"best passage {found.nearest:.2f}, {found.known_words:.0%} of its words known to the lessons, "
         f"cosine {found.aside:.2f} to a question that no lesson answers"
     )
     return ScopeDecision(score >= THRESHOLD, score, reason)

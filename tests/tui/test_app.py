@@ -311,6 +311,18 @@ def test_leaving_during_the_start_does_not_wait_for_its_end(store: Store) -> Non
     held.set()
 
 
+async def test_a_source_about_the_tutor_itself_says_that_it_stands_in_no_lesson(
+    app: TutorApp,
+) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ask(pilot, "How many layers do you have?")
+        source = app.query(SourceLink).first()
+        assert str(source.render()).startswith("[1] the tutor itself")
+        source.focus()
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: told(app, "it stands in no lesson"))
+
+
 async def test_a_question_asked_while_the_model_loads_is_answered_when_it_is_there(
     store: Store, tutor: Tutor
 ) -> None:

@@ -162,6 +162,21 @@ async def test_f5_compares_the_last_question_side_by_side(
         assert len(texts) == 2 and all(text.strip() for text in texts)
 
 
+async def test_side_by_side_in_plain_words_compares_the_question_before_it(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ask(pilot, QUESTION)
+        await say(pilot, "show me both answers side by side")
+        await wait_until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        assert app.screen.query_one("#compare-question", Input).value == QUESTION
+
+
+async def test_side_by_side_with_a_question_compares_that_question(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await say(pilot, "side by side with different temperatures: what is a logit?")
+        await wait_until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        assert app.screen.query_one("#compare-question", Input).value == "what is a logit?"
+
+
 async def test_a_wrong_column_is_told_and_nothing_runs(app: TutorApp) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await ask(pilot, QUESTION)

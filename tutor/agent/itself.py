@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from index.passages import Passage, passage_from
 from index.retriever import Found
+from tutor.agent.turn import OWN
 from tutor.engine.events import Adapter
 from tutor.engine.gguf import ModelInfo
 from tutor.engine.settings import Sampling
 
-LESSON = 0
 TITLE = "The tutor's own model"
 NEARLY_THE_SAME = 0.9
 """The cosine from which a question is one of the own ones in other words."""
@@ -78,7 +78,7 @@ def own_passages(info: ModelInfo) -> list[Passage]:
             ("what is your quantization", "how many bits do your weights have"),
         ),
     )
-    found = [passage_from(LESSON, TITLE, heading, text, asked) for heading, text, asked in facts]
+    found = [passage_from(OWN, TITLE, heading, text, asked) for heading, text, asked in facts]
     return [*found, settings_passage(Sampling(), None)]
 
 
@@ -106,7 +106,7 @@ def settings_passage(sampling: Sampling, adapter: Adapter | None) -> Passage:
         "what seed are you on",
         "is an adapter active right now",
     )
-    return passage_from(LESSON, TITLE, SETTINGS, text, asked)
+    return passage_from(OWN, TITLE, SETTINGS, text, asked)
 
 
 def with_current(found: Found, sampling: Sampling, adapter: Adapter | None) -> Found:
@@ -117,6 +117,6 @@ def with_current(found: Found, sampling: Sampling, adapter: Adapter | None) -> F
         for hit in found.hits
     ]
     # Asked nearly word for word about itself, it answers of itself before it explains.
-    hits.sort(key=lambda hit: not (hit.passage.lesson == LESSON and hit.cosine >= NEARLY_THE_SAME))
+    hits.sort(key=lambda hit: not (hit.passage.lesson == OWN and hit.cosine >= NEARLY_THE_SAME))
     ranked = tuple(replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1))
     return replace(found, hits=ranked)

@@ -186,7 +186,9 @@ _PERFORM: dict[str, Perform] = {
     "prompt": _open("prompt", "Here is the exact prompt of the last answer (F7).", _NOTHING_YET),
     "inspect": _open("inspect", "Here is the last answer from inside (F4).", _NOTHING_YET),
     "compare": lambda asked: Performed(
-        "Side by side (F5): choose what shall differ.", screen="compare"
+        "Side by side (F5): choose what shall differ.",
+        screen="compare",
+        about=asked.payload or "",
     ),
     "swap": _swap,
     "hello": lambda asked: Performed(prompts.render("hello")),

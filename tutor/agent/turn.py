@@ -17,6 +17,13 @@ from tutor.engine.settings import Sampling
 
 AnswerSource = Literal["card", "evidence", "model", "demo"]
 """`demo`: the tutor did what was asked and tells what it saw."""
+OWN = 0
+"""The lesson's number of passages about the tutor itself, which stand in no lesson."""
+
+
+def place_of(lesson: int) -> str:
+    """Where a passage of this lesson's number stands, for the learner."""
+    return "the tutor itself" if lesson == OWN else f"lesson {lesson}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +139,9 @@ Screen = Literal["prompt", "inspect", "compare"]
 @dataclass(frozen=True, slots=True)
 class Performed:
     """What a request did. `sampling` is what the settings shall be from now on, `undo` that their
-    last change shall be taken back, `adapter` who shall speak, `screen` what the app shall open,
-    `passage_id` the section that it speaks of, where a follow-up is searched."""
+    last change shall be taken back, `adapter` who shall speak, `screen` what the app shall open and
+    `about` with which question, `passage_id` the section that it speaks of, where a follow-up is
+    searched."""
 
     text: str
     demo: str | None = None
@@ -142,6 +150,7 @@ class Performed:
     undo: bool = False
     adapter: str | None = None
     screen: Screen | None = None
+    about: str = ""
     passage_id: str | None = None
 
 

@@ -22,12 +22,13 @@ from index.retriever import Found, Retriever
 from index.scope import in_scope
 from tutor.agent.compose import compose
 from tutor.agent.ground import ground
-from tutor.agent.itself import LESSON, own_passages, with_current
+from tutor.agent.itself import own_passages, with_current
 from tutor.agent.perform import Asked, perform, performable
 from tutor.agent.question import checked
 from tutor.agent.router import Router
 from tutor.agent.telling import markdown
 from tutor.agent.turn import (
+    OWN,
     Acted,
     Answer,
     Began,
@@ -272,7 +273,7 @@ class Tutor:
             for hit in found.hits
         )
         if not in_scope(found).answerable:
-            nearest = next((s for s in sources if s.lesson != LESSON), sources[0])
+            nearest = next((s for s in sources if s.lesson != OWN), sources[0])
             text = prompts.render(
                 "refusal", number=nearest.lesson, title=nearest.title, section=nearest.section
             )

@@ -196,7 +196,7 @@ class _Printer:
             print("This ends with this command; to keep a setting: tutor config set NAME VALUE")
 
     def _done(self, answer: Answer) -> None:
-        from tutor.agent.itself import LESSON
+        from tutor.agent.turn import place_of
 
         print("\n" if self._said else "")
         for sentence in answer.sentences if self._rag else ():
@@ -204,5 +204,4 @@ class _Printer:
                 print(f"[?] nothing in the lessons supports: {plain(sentence.text)}")
         if not answer.refused:
             for n, source in enumerate(answer.sources, start=1):
-                place = "the tutor itself" if source.lesson == LESSON else f"lesson {source.lesson}"
-                say(f"[{n}] {place}, {source.section}")
+                say(f"[{n}] {place_of(source.lesson)}, {source.section}")

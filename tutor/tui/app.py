@@ -18,6 +18,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Footer, OptionList
 
 from corpus import load_lessons
+from tutor.agent.turn import OWN
 from tutor.agent.variants import NONE
 from tutor.demos.demo import DemoError
 from tutor.engine.errors import AdapterError
@@ -179,7 +180,11 @@ class TutorApp(TunableApp):
             self._open_lesson(int(event.option.id))
 
     def on_source_link_opened(self, event: SourceLink.Opened) -> None:
-        self._open_lesson(int(event.passage_id.partition("/")[0]), event.passage_id)
+        number = int(event.passage_id.partition("/")[0])
+        if number == OWN:
+            self.complain("this is about the tutor itself: it stands in no lesson")
+        else:
+            self._open_lesson(number, event.passage_id)
 
     def on_reader_demos_wanted(self, event: Reader.DemosWanted) -> None:
         self.push_screen(DemoList(self.chat, self.lessons, event.names))
@@ -213,7 +218,7 @@ class TutorApp(TunableApp):
     def on_did(self, event: Did) -> None:
         """Opens what a request asked for; Textual calls the base class's handler too."""
         if event.performed.screen:
-            self.call_later(self.action_command, event.performed.screen)
+            self.call_later(self.action_command, event.performed.screen, event.performed.about)
 
     # Commands
 
@@ -270,7 +275,7 @@ class TutorApp(TunableApp):
             self.chat.composer.focus()
 
     def command_lesson(self, argument: str) -> None:
-        if argument.isdecimal():
+        if argument.isdecimal() and len(argument) < 4:
             self._open_lesson(int(argument))
         else:
             self.complain("which lesson? for example /lesson 6")
@@ -283,6 +288,8 @@ class TutorApp(TunableApp):
             self.complain(busy)
             return
         history = self.chat.history()
+        while history and not argument and history[-1].request:
+            history.pop()  # "side by side, please" is not what shall be compared
         last = history.pop().question if history and not argument else argument
         # It stands on the whole agent, which the first frame need not wait for.
         from tutor.tui.comparison import CompareScreen

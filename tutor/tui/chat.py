@@ -93,8 +93,8 @@ class Chat(Vertical):
     async def on_earlier_wanted(self, event: Earlier.Wanted) -> None:
         event.stop()
         async with self.changing:
-            if self.conversation is not None:
-                messages = self._store.messages(self.conversation)
+            with self._told():
+                messages = self._store.messages(self.conversation) if self.conversation else []
                 await self.query_one(Conversation).show_earlier(messages)
 
     # Asking
@@ -263,15 +263,17 @@ class Chat(Vertical):
 
     async def branch(self, turn: Turn, fork: int, pick: int, limit: int | None = None) -> None:
         """Lets the answer go on from candidate `pick` at token `fork`, as a branch of its own."""
-        if (trace := self.trace(turn)) is not None:
-            with self._told():
-                await self._go_on(turn, trace, picked(trace, fork, pick), fork, limit)
+        async with self.changing:
+            if (trace := self.trace(turn)) is not None:
+                with self._told():
+                    await self._go_on(turn, trace, picked(trace, fork, pick), fork, limit)
 
     async def step(self, turn: Turn) -> None:
         """One token more at the end of the answer."""
-        if (trace := self.trace(turn)) is not None and trace.events:
-            with self._told():
-                await self._go_on(turn, trace, trace.events, None, 1)
+        async with self.changing:
+            if (trace := self.trace(turn)) is not None and trace.events:
+                with self._told():
+                    await self._go_on(turn, trace, trace.events, None, 1)
 
     async def _go_on(
         self,
@@ -327,11 +329,12 @@ class Chat(Vertical):
         if self.answering or not branch.answer:
             self._complain(self.busy if self.answering else _UNFINISHED)
             return
-        with self._told():
-            self._store.show_branch(branch.id)
-            await turn.clear_words()
-            turn.message, turn.prompt = branch.id, None
-            await turn.show_record(json.loads(branch.answer))
+        async with self.changing:
+            with self._told():
+                self._store.show_branch(branch.id)
+                await turn.clear_words()
+                turn.message, turn.prompt = branch.id, None
+                await turn.show_record(json.loads(branch.answer))
 
     # Stopping and taking back
 

@@ -28,9 +28,15 @@ COMMANDS = (
     Command("lessons", "Show or hide the lessons", "f2"),
     Command("decoding", "Show or hide the decoding settings", "f3"),
     Command("lesson", "Open a lesson", argument="NUMBER"),
-    Command("set", "Change a setting; it acts from the next token on", argument="NAME VALUE"),
+    Command(
+        "set",
+        "Change a setting; the decoding ones act from the next token on",
+        argument="NAME VALUE",
+    ),
     Command("reset", "Put the decoding settings back to their defaults"),
-    Command("preset", "Set all knobs at once", argument="precise, balanced or wild"),
+    Command(
+        "preset", "Set all knobs but seed and length at once", argument="precise, balanced or wild"
+    ),
     Command("undo", "Take the last change of a setting back"),
     Command("compare", "One question under several settings, side by side", "f5", "QUESTION"),
     Command("demo", "Predict, then see: live demonstrations", "f6", "NAME INPUT", NAMES),

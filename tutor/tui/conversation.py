@@ -15,6 +15,7 @@ from textual.widgets.markdown import MarkdownStream
 
 from tutor.agent.prompt import Prompt
 from tutor.agent.record import struck
+from tutor.agent.turn import place_of
 from tutor.engine.events import TokenEvent
 from tutor.sessions.store import StoredMessage
 from tutor.text import plain
@@ -39,7 +40,7 @@ class SourceLink(Static, can_focus=True):
 
     def __init__(self, number: int, source: dict[str, Any]) -> None:
         super().__init__(
-            f"[{number}] lesson {source['lesson']} · {source['section']}", markup=False
+            f"[{number}] {place_of(source['lesson'])} · {source['section']}", markup=False
         )
         self.passage_id: str = source["passage_id"]
 
