@@ -23,6 +23,9 @@ class Composer(TextArea):
 
     def __init__(self) -> None:
         super().__init__(id="composer", placeholder="ask, or /help", show_line_numbers=False)
+        # Textual's own meaning of these keys is never reached, but puts them first in the footer.
+        for key in ("f6", "f7"):
+            self._bindings.key_to_bindings.pop(key, None)
         self.past: list[str] = []
         self._back = 0
 
