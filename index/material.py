@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 from index.cards import Card, nearest_card
 from index.evidence import Evidence, evidence
@@ -16,6 +17,12 @@ SENTENCES = 3
 """Sentences that are quoted beside a card; without one it is one more."""
 _SAID = 0.8
 """The share of a sentence's content words that stand in the card's answer, if it says nothing new."""
+_VERDICT = re.compile(r"(?:yes|no)[,:]\s+", re.IGNORECASE)
+_ASKING = re.compile(
+    r"\b(?:(?P<open>how|what|why|which|whom?|whose|where|when)"
+    r"|is|are|am|was|were|do|does|did|can|could|will|would|should|shall|may|might|must|has|have|had)\b"
+)
+_CLAUSE = re.compile(r"[.!?;:]\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,9 @@ class Material:
 def gathered(retriever: Retriever, found: Found, context: str = "") -> Material:
     """The material for what was searched; `context` is the question before a follow-up."""
     card = nearest_card(retriever, found, context)
+    is_open = asks_openly(retriever.mended(found.query))
+    if card and is_open:
+        card = replace(card, answer=without_verdict(card.answer))
     said = set(content_words(card.answer)) if card else set()
 
     def adds(sentence: Evidence) -> bool:
@@ -43,4 +53,23 @@ def gathered(retriever: Retriever, found: Found, context: str = "") -> Material:
         return len(words & said) < _SAID * len(words) or not words
 
     n = SENTENCES if card else SENTENCES + 1
-    return Material(card, tuple(evidence(retriever, found.query, found.hits, n, context, adds)))
+    picked = evidence(retriever, found.query, found.hits, n, context, adds)
+    if is_open:
+        picked = [replace(e, sentence=without_verdict(e.sentence, "… ")) for e in picked]
+    return Material(card, tuple(picked))
+
+
+def asks_openly(question: str) -> bool:
+    """Whether it asks how, what or why, so that a yes or a no would be the answer to another one.
+
+    The first asking word of its last clause decides.
+    """
+    clause = _CLAUSE.split(question.lower().strip(" ?!.;:"))[-1]
+    first = _ASKING.search(clause)
+    return bool(first and first["open"])
+
+
+def without_verdict(text: str, sign: str = "") -> str:
+    """The text without the yes or no that it begins with; `sign` stands where a quote was cut."""
+    cut = _VERDICT.sub("", text, count=1) if _VERDICT.match(text) else text
+    return text if cut == text else sign + (cut if sign else cut[:1].upper() + cut[1:])

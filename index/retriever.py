@@ -9,7 +9,6 @@ store, and exact.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,17 +126,6 @@ class Retriever:
     def with_settings(self, settings: Retrieval) -> Retriever:
         """The same index searched in another way."""
         return Retriever(self.passages, self._per_passage, self.encoder, settings, self._aside)
-
-    def without(self, passage: Passage, answer: str) -> Retriever:
-        """The same index to which the questions of one card are no known ones: what a question
-        gets that the bank does not hold. They still help to find the passage."""
-        other = copy(self)
-        place = self._place[passage.passage_id]
-        vectors = self._per_passage[place].copy()
-        vectors[passage.question_rows][[a == answer for a in passage.answers]] = 0.0
-        other._per_passage = [*self._per_passage]
-        other._per_passage[place] = vectors
-        return other
 
     def search(self, query: str, k: int = 5, lesson: int | None = None, context: str = "") -> Found:
         """The best `k` passages; `context` is the question before, on which a follow-up may stand.

@@ -123,7 +123,15 @@ def test_the_app_imports_neither_torch_nor_transformers() -> None:
 
 def test_the_first_frame_waits_for_no_model_and_no_index() -> None:
     loaded = loaded_by("import tutor.tui.app")
-    assert not loaded & {"llama_cpp", "bm25s", "scipy", "rapidfuzz", "chromadb", "onnxruntime"}
+    assert not loaded & {
+        "numpy",
+        "llama_cpp",
+        "bm25s",
+        "scipy",
+        "rapidfuzz",
+        "chromadb",
+        "onnxruntime",
+    }
 
 
 def test_a_question_opens_no_network_connection(cache: Path, model_path: Path) -> None:

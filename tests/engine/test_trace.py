@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from tutor.engine.engine import Engine
+from tutor.engine.events import Step
 from tutor.engine.sampler import SamplerChain
 from tutor.engine.settings import Sampling
 from tutor.engine.trace import (
     Stage,
-    Step,
     log_normaliser_and_entropy,
     log_probabilities,
     summarise,

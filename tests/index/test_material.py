@@ -1,8 +1,18 @@
 from __future__ import annotations
 
+import pytest
+
+from corpus import load_gold
 from index.cards import nearest_card
 from index.lexical import content_words
-from index.material import NOTES, SENTENCES, Material, gathered
+from index.material import (
+    NOTES,
+    SENTENCES,
+    Material,
+    asks_openly,
+    gathered,
+    without_verdict,
+)
 from index.passages import without_markup
 from index.retriever import Retriever
 
@@ -32,3 +42,46 @@ def test_without_a_card_one_sentence_more_is_picked(retriever: Retriever) -> Non
     found = material(retriever, "tell me about bananas")
     assert found.card is None and len(found.picked) == SENTENCES + 1
     assert found.notes == tuple(without_markup(e.sentence) for e in found.picked)[:NOTES]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How does a seed work?",
+        "ok so what would you pick",
+        "My bot turns into word salad. Why?",
+        "up to what size do folks call one small?",
+        "There's no message, so how would I spot that",
+    ],
+)
+def test_a_question_for_how_what_or_why_asks_openly(question: str) -> None:
+    assert asks_openly(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Does a model know what it says?",
+        "They work the way our heads do, true?",
+        "For sorting mails, is a little one really a match?",
+        "The one with the experts",
+    ],
+)
+def test_a_question_for_yes_or_no_does_not_ask_openly(question: str) -> None:
+    assert not asks_openly(question)
+
+
+def test_a_verdict_is_cut_and_the_cut_of_a_quote_is_shown() -> None:
+    assert without_verdict("No, a model forgets.") == "A model forgets."
+    assert without_verdict("Yes, it can.", "… ") == "… it can."
+    assert without_verdict("No person chooses them.") == "No person chooses them."
+
+
+def test_an_open_question_is_answered_without_another_questions_yes_or_no(
+    retriever: Retriever,
+) -> None:
+    asked = [q for q in load_gold("train") if q.kind == "yes-no"][:120]
+    for question in (f"how come {q.question}" for q in asked):
+        found = material(retriever, question)
+        texts = [e.sentence for e in found.picked] + ([found.card.answer] if found.card else [])
+        assert not [text for text in texts if text.startswith(("Yes,", "No,"))]

@@ -34,8 +34,23 @@ def test_the_notes_of_a_card_state_its_facts(some: list[Example]) -> None:
     assert len(read) > 30
     for example in read:
         card = cards[example.question]
-        if example.answer == card.answer:
+        if card.answer and example.answer.startswith(card.answer):
             assert all(states(" ".join(example.notes), fact) for fact in card.facts)
+
+
+def test_an_answer_goes_on_with_a_sentence_of_its_notes_or_ends(some: list[Example]) -> None:
+    cards = {w: q for q in load_gold("train") for w in q.asked if q.answer}
+    longer = [
+        (example, answer)
+        for example in some
+        if example.kind not in ("shorter", "other-numbers")
+        and example.question in cards
+        and (answer := cards[example.question].answer)
+        and example.answer.startswith(f"{answer} ")
+    ]
+    assert len(longer) > 30
+    for example, answer in longer:
+        assert example.answer.removeprefix(f"{answer} ") in example.notes
 
 
 def test_changed_numbers_are_the_same_in_notes_and_answer() -> None:

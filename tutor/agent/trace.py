@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from tutor.agent.prompt import Part, Piece, Prompt
-from tutor.engine.events import TokenEvent
+from tutor.engine.events import Candidate, Step, TokenEvent
 from tutor.engine.settings import Sampling
-from tutor.engine.trace import Candidate, Step
 
 TOP = 10
 """Candidates that are kept of every step."""

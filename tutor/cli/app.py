@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from functools import partial
@@ -23,7 +24,12 @@ def run_app(arguments: argparse.Namespace) -> int:
     settings = from_environment(load(home.settings_file))
     store = Store(home.database)
 
+    # What imports make stays until the end: looking through it again and again is lost time.
+    gc.disable()
     from tutor.tui.app import TutorApp
+
+    gc.freeze()
+    gc.enable()
 
     def open_tutor(settings, progress):  # type: ignore[no-untyped-def]
         from tutor.agent.tutor import Tutor

@@ -13,8 +13,6 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tutor.engine.errors import AdapterError, ModelFileError
 from tutor.engine.events import Adapter
 from tutor.engine.gguf import BF16, F16, F32, FLOAT32, Q8_0, Header, TensorInfo, read_header
@@ -164,6 +162,9 @@ def _unequal(header: Header, base: Header) -> str | None:
 
 
 def _not_finite(path: Path, header: Header) -> str | None:
+    # The start of the app, which only names adapters, need not wait for it.
+    import numpy as np
+
     data = np.memmap(path, dtype=np.uint8, mode="r")
     for name, tensor in header.tensors.items():
         first, step, ones = _EXPONENTS[tensor.kind]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal
 
 from tutor.engine.settings import Sampling
-from tutor.engine.trace import Stage, Step
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tutor.engine.trace import Stage
 
 StopReason = Literal["end", "length", "cancelled", "context"]
 
@@ -51,6 +53,33 @@ class Token:
     text: str
     bytes: bytes
     special: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One possible token at a step. `p_full` is of the whole vocabulary before any sampler;
+    `p_final` is what it was drawn with, 0 where `cut_by` names the stage that removed it."""
+
+    id: int
+    logit: float
+    p_full: float
+    p_final: float
+    cut_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the chain: the likeliest candidates by raw logit, and the one drawn.
+
+    `entropy` is of the full distribution, `entropy_final` of what was drawn from, in bits; `kept`
+    are the candidates after each recorded stage.
+    """
+
+    chosen: int
+    entropy: float
+    entropy_final: float
+    kept: tuple[tuple[str, int], ...]
+    candidates: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tutor.engine.events import Candidate, Step
+
 _NEAR = (5.0, 10.0, 20.0, np.inf)
 _LN2 = float(np.log(2.0))
 
@@ -27,33 +29,6 @@ class Stage:
     def p(self) -> NDArray[np.float32]:
         """The softmax over what is kept; sums to 1."""
         return np.asarray(np.exp(log_probabilities(self.logits)), dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One possible token at a step. `p_full` is of the whole vocabulary before any sampler;
-    `p_final` is what it was drawn with, 0 where `cut_by` names the stage that removed it."""
-
-    id: int
-    logit: float
-    p_full: float
-    p_final: float
-    cut_by: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of the chain: the likeliest candidates by raw logit, and the one drawn.
-
-    `entropy` is of the full distribution, `entropy_final` of what was drawn from, in bits; `kept`
-    are the candidates after each recorded stage.
-    """
-
-    chosen: int
-    entropy: float
-    entropy_final: float
-    kept: tuple[tuple[str, int], ...]
-    candidates: tuple[Candidate, ...]
 
 
 def log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:

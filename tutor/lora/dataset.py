@@ -28,9 +28,6 @@ _LONGEST_NOTE = 320
 """Characters: a table row or a code block as a note would cost more than it teaches."""
 _REFUSALS = 200
 """Few, since most questions that the lessons do not answer never reach the model."""
-_KNOWN = 0.35
-"""The share of examples in which the bank holds the question, so that the first note answers it. In
-the others it is the nearest other card's answer, as in a turn whose question is a new one."""
 _NEW = 0.4
 """The share of a sentence's content words that an answer must lack for the sentence to follow it."""
 _VERDICT = re.compile(r"(yes|no)\b", re.IGNORECASE)
@@ -93,8 +90,7 @@ def _of_card(
     assert card.answer and card.section
     question = draw.choice((card.question, *card.wordings))
     passage = passages[card.section]
-    known = draw.random() < _KNOWN
-    notes, n_cards = _notes(card, question, passage, retriever, known)
+    notes, n_cards = _notes(card, question, passage, retriever)
     if not all(states(" ".join(notes), fact) for fact in card.facts):
         # A fact that stands in no sentence (a heading, a table) cannot be read from the notes.
         return
@@ -119,15 +115,12 @@ def _of_card(
 
 
 def _notes(
-    card: GoldQuestion, question: str, passage: Passage, retriever: Retriever, known: bool
+    card: GoldQuestion, question: str, passage: Passage, retriever: Retriever
 ) -> tuple[tuple[str, ...], int]:
     """What a turn would find, the section's own sentences with the facts in place of the last; and
     how many of the notes are cards' answers."""
     context = card.history[-1] if card.history else ""
-    found = retriever.search(question, 3, context=context)
-    assert card.answer
-    bank = retriever if known else retriever.without(passage, card.answer)
-    material = gathered(bank, found, context)
+    material = gathered(retriever, retriever.search(question, 3, context=context), context)
     notes = list(material.notes)
     for fact in card.facts:
         if not states(" ".join(notes), fact):

@@ -13,7 +13,7 @@ from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tutor.agent.trace import Trace
-from tutor.engine.trace import Candidate
+from tutor.engine.events import Candidate
 from tutor.sessions.store import StoredMessage
 from tutor.text import visible
 from tutor.tui.branches import BranchTree

@@ -9,8 +9,7 @@ from textual.message import Message
 
 from tutor.agent.prompt import Part
 from tutor.agent.turn import Performed, Retrieved
-from tutor.engine.events import Adapter
-from tutor.engine.trace import Step
+from tutor.engine.events import Adapter, Step
 from tutor.settings import Settings
 from tutor.tui.conversation import Turn
 

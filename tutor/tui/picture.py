@@ -7,8 +7,8 @@ from collections.abc import Callable
 from rich.text import Text
 from textual.widgets import Static
 
+from tutor.engine.events import Step
 from tutor.engine.settings import Sampling, changes
-from tutor.engine.trace import Step
 from tutor.text import visible
 
 ROWS = 6
