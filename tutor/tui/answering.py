@@ -14,7 +14,7 @@ from textual.message import Message
 from tutor.agent.branch import branched_record, decoded, go_on
 from tutor.agent.record import answer_record, struck
 from tutor.agent.trace import TOP, Trace, pack, traced
-from tutor.agent.turn import Acted, Began, Delta, Done, Exchange, Retrieved
+from tutor.agent.turn import Acted, Began, Delta, Done, Exchange, Performed, Retrieved
 from tutor.engine.events import GenerationStats, TokenEvent
 from tutor.engine.settings import Sampling
 from tutor.sessions.store import Store, StoreError
@@ -115,11 +115,12 @@ def answer(
         post(Failed(turn, str(error)))
         return
     growing = _Growing(tutor, store, turn, turn.message, post)
+    performed: Performed | None = None
     try:
         for event in tutor.ask(turn.question, history, lesson, sampling, cancel, top=TOP):
             if isinstance(event, Acted):
-                growing.shown = event.performed.text
-                post(Did(turn, event.performed))
+                performed = event.performed
+                growing.shown = performed.text
             elif isinstance(event, Retrieved):
                 growing.shown = event.text
                 growing.keep("streaming")
@@ -130,6 +131,9 @@ def answer(
                 growing.add(event.event)
             elif isinstance(event, Done):
                 growing.finish(answer_record(event.answer))
+                # What it opens may want to answer itself: this turn has ended first.
+                if performed is not None:
+                    post(Did(turn, performed))
     except Exception as error:
         growing.fail(error)
 
