@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from corpus import load_gold
@@ -8,8 +10,10 @@ from tutor.agent.compose import compose
 from tutor.agent.question import QuestionError
 from tutor.agent.turn import Answer, Began, Delta, Done, Exchange, Retrieved
 from tutor.agent.tutor import Tutor
-from tutor.engine.errors import EngineError
+from tutor.engine.errors import EngineError, ModelFileError
 from tutor.engine.settings import Sampling
+from tutor.home import Home
+from tutor.settings import Settings, set_value
 
 SHORT = Sampling(greedy=True, max_tokens=16)
 
@@ -86,3 +90,12 @@ def test_a_known_question_in_other_words_is_answered_by_its_card(tutor: Tutor) -
     for sentence in split_sentences(card.answer):
         assert found.text.count(sentence) == 1
     assert found.sources[0].passage_id == card.section
+
+
+def test_a_model_that_cannot_be_loaded_is_told_before_anything_else_is_made(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path / "cache", tmp_path / "data", tmp_path / "config")
+    with pytest.raises(ModelFileError):
+        Tutor.open(home, set_value(Settings(), "model", str(tmp_path / "none.gguf")))
+    assert not home.cache.exists()

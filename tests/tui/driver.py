@@ -40,3 +40,8 @@ async def ask(pilot: Pilot[None], text: str) -> Turn:
     await wait_until(pilot, lambda: bool(app.query(SourceLink)) and not app.chat.answering)
     await pilot.pause()
     return app.query(Turn).last()
+
+
+def told(app: TutorApp, text: str) -> bool:
+    """Whether a line with that text was shown to the learner."""
+    return any(text in notification.message for notification in app._notifications)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
@@ -7,14 +8,15 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import OptionList, Static
 
-from tests.tui.driver import QUESTION, ask, say, wait_until
+from tests.tui.driver import QUESTION, ask, say, told, wait_until
 from tutor.agent.tutor import Tutor
 from tutor.engine.errors import EngineError
 from tutor.sessions.store import Store
 from tutor.settings import Settings, set_value
 from tutor.tui.app import TutorApp
+from tutor.tui.commands import COMMANDS
 from tutor.tui.composer import Composer
-from tutor.tui.conversation import SHOWN, Conversation, Earlier, SourceLink, Turn
+from tutor.tui.conversation import SourceLink, Turn
 from tutor.tui.reader import Reader
 from tutor.tui.sessions import SessionList
 from tutor.tui.status import StatusLine
@@ -229,11 +231,6 @@ def questions(app: TutorApp) -> list[str]:
     return [message.text for message in app.store.messages(1) if message.role == "user"]
 
 
-def told(app: TutorApp, text: str) -> bool:
-    """Whether a line with that text was shown to the learner."""
-    return any(text in notification.message for notification in app._notifications)
-
-
 async def test_asking_again_twice_quickly_takes_only_the_last_question_back(app: TutorApp) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await ask(pilot, QUESTION)
@@ -311,58 +308,6 @@ def test_leaving_during_the_start_does_not_wait_for_its_end(store: Store) -> Non
     held.set()
 
 
-async def test_a_source_about_the_tutor_itself_says_that_it_stands_in_no_lesson(
-    app: TutorApp,
-) -> None:
-    async with app.run_test(size=(120, 40)) as pilot:
-        await ask(pilot, "How many layers do you have?")
-        source = app.query(SourceLink).first()
-        assert str(source.render()).startswith("[1] the tutor itself")
-        source.focus()
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: told(app, "it stands in no lesson"))
-
-
-async def test_a_question_asked_while_the_model_loads_is_answered_when_it_is_there(
-    store: Store, tutor: Tutor
-) -> None:
-    held = threading.Event()
-
-    def open_tutor(settings: Settings, progress: object) -> Tutor:
-        held.wait(60)
-        return tutor
-
-    app = TutorApp(store, open_tutor, Settings())
-    async with app.run_test(size=(120, 40)) as pilot:
-        app.chat.composer.put("What is a token?")
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: told(app, "asked as soon as it is there"))
-        assert app.chat.composer.text == "What is a token?"
-        held.set()
-        await wait_until(pilot, lambda: bool(app.query(Turn)) and app.query(Turn).last().record)
-        assert app.chat.composer.text == ""
-
-
-async def test_escape_takes_back_a_question_that_waits_for_the_model(
-    store: Store, tutor: Tutor
-) -> None:
-    held = threading.Event()
-
-    def open_tutor(settings: Settings, progress: object) -> Tutor:
-        held.wait(60)
-        return tutor
-
-    app = TutorApp(store, open_tutor, Settings())
-    async with app.run_test(size=(120, 40)) as pilot:
-        app.chat.composer.put("What is a token?")
-        await pilot.press("enter", "escape")
-        held.set()
-        await wait_until(pilot, lambda: app.chat.tutor is not None)
-        await pilot.pause(0.2)
-        assert app.chat.composer.text == "What is a token?"
-        assert not app.query(Turn)
-
-
 async def test_undo_gives_the_colours_back_too(app: TutorApp) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         before = app.theme
@@ -380,61 +325,16 @@ async def test_a_name_that_is_unknown_is_said_to_be(app: TutorApp, command: str)
         await wait_until(pilot, lambda: told(app, f"there is no {command} 'nope': choose one of"))
 
 
-@pytest.mark.parametrize("command", ["compare", "retry"])
-async def test_what_needs_the_model_says_that_it_is_still_loading(
-    store: Store, command: str
-) -> None:
-    held = threading.Event()
-
-    def open_tutor(settings: Settings, progress: object) -> Tutor:
-        held.wait(60)
-        raise EngineError("nobody waits for this")
-
-    app = TutorApp(store, open_tutor, Settings())
-    async with app.run_test(size=(120, 40)) as pilot:
-        app.action_command(command)
-        await wait_until(pilot, lambda: told(app, "the model is still loading"))
-    held.set()
-
-
-def long_conversation(store: Store, turns: int) -> None:
-    conversation = store.begin()
-    for n in range(turns):
-        store.add(conversation, "user", f"question {n}")
-        store.add(conversation, "assistant", f"answer {n}")
-
-
-def questions_shown(app: TutorApp) -> list[str]:
-    return [turn.question for turn in app.query(Turn)]
-
-
-async def test_a_long_conversation_shows_its_newest_turns_and_more_when_asked(
-    store: Store, tutor: Tutor
-) -> None:
-    long_conversation(store, 25)
-    app = TutorApp(store, lambda settings, progress: tutor, Settings())
-    async with app.run_test(size=(120, 40)) as pilot:
-        assert questions_shown(app) == [f"question {n}" for n in range(15, 25)]
-        earlier = app.query_one(Earlier)
-        assert "15 earlier turns" in str(earlier.render())
-        earlier.focus()
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: len(app.query(Turn)) == 20)
-        assert questions_shown(app) == [f"question {n}" for n in range(5, 25)]
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: len(app.query(Turn)) == 25)
-        assert not earlier.display
-
-
-async def test_a_conversation_that_grows_keeps_few_turns_on_the_screen(
-    store: Store, tutor: Tutor
-) -> None:
-    long_conversation(store, 1)
-    app = TutorApp(store, lambda settings, progress: tutor, Settings())
-    async with app.run_test(size=(120, 40)) as pilot:
-        view = app.query_one(Conversation)
-        for n in range(1, 3 * SHOWN + 1):
-            await view.begin(f"question {n}")
+async def test_a_notice_does_not_hide_what_is_typed(app: TutorApp) -> None:
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        app.complain("a notice")
+        await wait_until(pilot, lambda: bool(app.screen.query("Toast")))
         await pilot.pause()
-        assert questions_shown(app) == [f"question {n}" for n in range(20, 31)]
-        assert "20 earlier turns" in str(app.query_one(Earlier).render())
+        toast, composer = app.screen.query("Toast").first(), app.chat.composer
+        assert toast.region.height and not toast.region.overlaps(composer.region)
+
+
+async def test_the_keys_stand_in_the_footer_as_in_the_list_of_commands(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)):
+        shown = [key for key in app.screen.active_bindings if re.fullmatch(r"f\d", key)]
+        assert shown == [c.key for c in COMMANDS if c.key and c.key.startswith("f")]

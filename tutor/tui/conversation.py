@@ -171,8 +171,8 @@ class Earlier(Static, can_focus=True):
 class Conversation(VerticalScroll):
     """The newest turns; it follows the newest text until the reader scrolls up.
 
-    However long a conversation is, few of its turns are widgets: drawing them all would make every
-    key wait.
+    However long a conversation is, few of its turns are widgets: making a thousand takes half a
+    minute.
     """
 
     def __init__(self) -> None:
