@@ -89,7 +89,11 @@ def summarise(
             cut_by[int(id)] = stage.name
         left = left[~gone]
     final = stages[-1]
-    final_normaliser, final_entropy = log_normaliser_and_entropy(final.logits)
+    # Greedy without penalties leaves all as it was: no second pass over the vocabulary.
+    unchanged = np.array_equal(final.logits, logits)
+    final_normaliser, final_entropy = (
+        (normaliser, entropy) if unchanged else log_normaliser_and_entropy(final.logits)
+    )
     shown = np.zeros(len(logits), dtype=bool)
     shown[ids] = True
     kept = shown[final.ids]
