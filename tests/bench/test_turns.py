@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+import tutor.bench.turns as timing
 from tutor.agent.tutor import Tutor
 from tutor.bench import bare
 from tutor.bench.turns import QUESTIONS, turns
@@ -23,9 +26,26 @@ def test_the_plain_way_is_asked_with_the_very_prompt(tutor: Tutor) -> None:
 def test_the_library_by_itself_says_its_first_token(tutor: Tutor, model_path: Path) -> None:
     prompt = tutor.engine.tokenize("Once upon a time")
     assert bare.cold_first_token_ms(model_path, None, prompt) > 0
-    assert bare.tokens_per_second(model_path, None, prompt, 8) > 0
+    loop = bare.Loop(model_path, None)
+    assert loop.tokens_per_second(prompt, 8) > 0
+    loop.close()
 
 
 def test_the_plain_way_says_its_first_word(model_path: Path) -> None:
     asked = [[{"role": "user", "content": "Hello!"}]] * 2
     assert all(ms > 0 for ms in bare.plain_first_word_ms(model_path, asked))
+
+
+def test_speeds_of_tutor_and_library_are_compared_round_by_round(
+    tutor: Tutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "TOKENS", 8)
+    monkeypatch.setattr(timing, "_REPEATS", 1)
+    with tutor.engine.adapter_kept():
+        found = timing.speeds(tutor, tutor.engine.tokenize("Once upon a time"))
+    assert found["ratio_to_bare"] == pytest.approx(
+        found["tokens_per_second"] / found["bare_tokens_per_second"]
+    )
+    assert found["base_ratio_to_bare"] == pytest.approx(
+        found["base_tokens_per_second"] / found["bare_base_tokens_per_second"]
+    )

@@ -32,28 +32,34 @@ def cold_first_token_ms(path: Path, adapter: Path | None, prompt: Sequence[int])
     return 1000 * (time.perf_counter() - began)
 
 
-def tokens_per_second(path: Path, adapter: Path | None, prompt: Sequence[int], n: int) -> float:
-    """The library's own greedy loop on all cores, with flash attention, after the first token."""
-    from llama_cpp import Llama
+class Loop:
+    """The library's own greedy loop on all cores, with flash attention."""
 
-    cores = os.cpu_count()
-    llama = Llama(
-        str(path),
-        n_ctx=4096,
-        n_threads=cores,
-        n_threads_batch=cores,
-        flash_attn=True,
-        lora_path=str(adapter) if adapter else None,
-        verbose=False,
-    )
-    stream = llama.generate(list(prompt), temp=0.0)
-    next(stream)
-    began = time.perf_counter()
-    for _ in range(n):
+    def __init__(self, path: Path, adapter: Path | None) -> None:
+        from llama_cpp import Llama
+
+        cores = os.cpu_count()
+        self._llama = Llama(
+            str(path),
+            n_ctx=4096,
+            n_threads=cores,
+            n_threads_batch=cores,
+            flash_attn=True,
+            lora_path=str(adapter) if adapter else None,
+            verbose=False,
+        )
+
+    def tokens_per_second(self, prompt: Sequence[int], n: int) -> float:
+        """The speed of `n` tokens after the first one."""
+        stream = self._llama.generate(list(prompt), temp=0.0)
         next(stream)
-    speed = n / (time.perf_counter() - began)
-    llama.close()
-    return speed
+        began = time.perf_counter()
+        for _ in range(n):
+            next(stream)
+        return n / (time.perf_counter() - began)
+
+    def close(self) -> None:
+        self._llama.close()
 
 
 def plain_first_word_ms(path: Path, asked: Sequence[Sequence[dict[str, str]]]) -> list[float]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,51 +79,32 @@ def _turn(tutor: Tutor, question: str) -> Turn:
 
 @dataclass(frozen=True, slots=True)
 class Warm:
-    """What a warm tutor does. `reading_ms` is what each turn's uncached tokens take to read, `speeds`
-    are tokens a second by adapter and candidates traced, after the first turn's prompt."""
+    """What a warm tutor does. `reading_ms` is what each turn's uncached tokens take to read."""
 
     turns: list[Turn]
     reading_ms: list[float]
-    speeds: dict[tuple[str, int], float]
-    swap_ms: float
     path: Path
+    peak_memory_mb: float
+    """Of this process while it was nothing but a tutor."""
 
     def figures(self) -> dict[str, float]:
-        """Medians of the tutor by itself."""
+        """Medians of the tutor's turns."""
         words = [turn.first_word_ms for turn in self.turns]
         reading = zip(words, self.reading_ms, strict=True)
-        base, tuned = self.speeds[NONE, 0], self.speeds[SHIPPED, 0]
         return {
             "question_to_evidence_ms": statistics.median(t.evidence_ms for t in self.turns),
             "question_to_first_word_ms": statistics.median(words),
             "first_word_to_reading": statistics.median(word / ms for word, ms in reading),
-            "tokens_per_second": self.speeds[SHIPPED, TOP],
-            "base_tokens_per_second": base,
-            "tracing_costs": 1 - self.speeds[SHIPPED, TOP] / tuned,
-            "adapter_costs": 1 - tuned / base,
-            "swap_ms": self.swap_ms,
+            "peak_memory_mb": self.peak_memory_mb,
         }
 
-    def beside_the_library(self) -> dict[str, float]:
-        """The same work by llama-cpp-python; only when the tutor has left the machine to it."""
-        prompt = self.turns[0].prompt
-        plain = statistics.median(
-            bare.plain_first_word_ms(embedded_model_path(), [t.messages for t in self.turns])
-        )
-        base, tuned = (
-            statistics.median(
-                bare.tokens_per_second(self.path, lora, prompt, TOKENS) for _ in range(3)
-            )
-            for lora in (None, shipped_adapter())
-        )
+    def beside_the_plain_way(self) -> dict[str, float]:
+        """The same questions by the library; only when the tutor has left the machine to it."""
+        plain = bare.plain_first_word_ms(embedded_model_path(), [t.messages for t in self.turns])
         word = statistics.median(turn.first_word_ms for turn in self.turns)
         return {
-            "plain_first_word_ms": plain,
-            "first_word_to_plain": word / plain,
-            "bare_tokens_per_second": tuned,
-            "bare_base_tokens_per_second": base,
-            "ratio_to_bare": self.speeds[SHIPPED, TOP] / tuned,
-            "base_ratio_to_bare": self.speeds[NONE, 0] / base,
+            "plain_first_word_ms": statistics.median(plain),
+            "first_word_to_plain": word / statistics.median(plain),
         }
 
 
@@ -132,8 +114,47 @@ def warm(tutor: Tutor) -> Warm:
         _turn(tutor, question)
     timed = turns(tutor)
     reading = [_reading_ms(tutor.engine, turn) for turn in timed]
-    speeds, swap_ms = _speeds(tutor, timed[0].prompt)
-    return Warm(timed, reading, speeds, swap_ms, Path(tutor.info.path))
+    return Warm(timed, reading, Path(tutor.info.path), _peak_memory_mb())
+
+
+def speeds(tutor: Tutor, prompt: Sequence[int]) -> dict[str, float]:
+    """Tokens a second of the tutor and of the library's own loop, all after the same prompt.
+
+    They are taken in turn, and each ratio is the median of those within a round: the machine is
+    not the same from one minute to the next.
+    """
+    path = Path(tutor.info.path)
+    loops = {NONE: bare.Loop(path, None), SHIPPED: bare.Loop(path, shipped_adapter())}
+    rounds: list[dict[str, float]] = []
+    try:
+        for _ in range(_REPEATS):
+            one: dict[str, float] = {}
+            for name, adapter in (("base", NONE), ("adapter", SHIPPED)):
+                began = time.perf_counter()
+                tutor.use(adapter)
+                one["swap_ms"] = 1000 * (time.perf_counter() - began)
+                one[f"{name}_bare"] = loops[adapter].tokens_per_second(prompt, TOKENS)
+                one[f"{name}_untraced"] = _speed(tutor.engine, prompt, 0)
+                one[f"{name}_traced"] = _speed(tutor.engine, prompt, TOP)
+            rounds.append(one)
+    finally:
+        for loop in loops.values():
+            loop.close()
+
+    def median(of: Callable[[dict[str, float]], float]) -> float:
+        return statistics.median(map(of, rounds))
+
+    return {
+        "tokens_per_second": median(lambda r: r["adapter_traced"]),
+        "bare_tokens_per_second": median(lambda r: r["adapter_bare"]),
+        "ratio_to_bare": median(lambda r: r["adapter_traced"] / r["adapter_bare"]),
+        "base_tokens_per_second": median(lambda r: r["base_traced"]),
+        "bare_base_tokens_per_second": median(lambda r: r["base_bare"]),
+        "base_ratio_to_bare": median(lambda r: r["base_traced"] / r["base_bare"]),
+        "tracing_costs": median(lambda r: 1 - r["base_traced"] / r["base_untraced"]),
+        "adapter_costs": median(lambda r: 1 - r["adapter_untraced"] / r["base_untraced"]),
+        "swap_ms": median(lambda r: r["swap_ms"]),
+    }
 
 
 def _reading_ms(engine: Engine, turn: Turn) -> float:
@@ -148,23 +169,6 @@ def _reading_ms(engine: Engine, turn: Turn) -> float:
     return statistics.median(times)
 
 
-def _speeds(tutor: Tutor, prompt: Sequence[int]) -> tuple[dict[tuple[str, int], float], float]:
-    """Tokens a second by adapter and candidates traced, taken in turn so that all see one machine;
-    and the time of a swap in milliseconds."""
-    speeds: dict[tuple[str, int], list[float]] = {}
-    swaps = []
-    for _ in range(_REPEATS):
-        for adapter in (NONE, SHIPPED):
-            began = time.perf_counter()
-            tutor.use(adapter)
-            swaps.append(1000 * (time.perf_counter() - began))
-            for top in (0, TOP):
-                speeds.setdefault((adapter, top), []).append(_speed(tutor.engine, prompt, top))
-    return {key: statistics.median(found) for key, found in speeds.items()}, statistics.median(
-        swaps
-    )
-
-
 def _speed(engine: Engine, prompt: Sequence[int], top: int) -> float:
     # The end of the answer is banned, so that all say the same number of tokens.
     sampling = Sampling(greedy=True, max_tokens=TOKENS, logit_bias={engine.end_id: -100.0})
@@ -172,3 +176,10 @@ def _speed(engine: Engine, prompt: Sequence[int], top: int) -> float:
     for _ in generation:
         pass
     return generation.stats.tokens_per_second
+
+
+def _peak_memory_mb() -> float:
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024**2 if sys.platform == "darwin" else 1024)

@@ -1,6 +1,6 @@
 """`tutor bench`: the app, a turn and the decoding, timed beside llama-cpp-python by itself.
 
-Medians over repeats; ratios are of one run on the same prepared file, so that they mean something
+Medians over repeats; speeds that are compared are taken in turn, so that their ratio means something
 on a busy machine too.
 """
 
@@ -25,7 +25,7 @@ def run_bench(arguments: argparse.Namespace) -> None:
         raise UseError("bench needs a Unix terminal")
     from tutor.agent.tutor import Tutor
     from tutor.bench import app, bare
-    from tutor.bench.turns import warm
+    from tutor.bench.turns import speeds, warm
     from tutor.engine.adapters import shipped_adapter
 
     home = Home.locate().create()
@@ -38,10 +38,10 @@ def run_bench(arguments: argparse.Namespace) -> None:
     try:
         timed = warm(tutor)
         figures |= timed.figures()
-        figures["peak_memory_mb"] = _peak_memory_mb()
+        figures |= speeds(tutor, timed.turns[0].prompt)
     finally:
         tutor.close()
-    figures |= timed.beside_the_library()
+    figures |= timed.beside_the_plain_way()
     figures |= app.first_frames(home)
     cold = statistics.median(
         bare.cold_first_token_ms(timed.path, shipped_adapter(), timed.turns[app.ASKED].prompt)
@@ -66,10 +66,3 @@ def _help_ms() -> float:
         )
         times.append(1000 * (time.perf_counter() - began))
     return statistics.median(times)
-
-
-def _peak_memory_mb() -> float:
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024**2 if sys.platform == "darwin" else 1024)
