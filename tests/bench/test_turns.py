@@ -42,10 +42,11 @@ def test_speeds_of_tutor_and_library_are_compared_round_by_round(
     monkeypatch.setattr(timing, "TOKENS", 8)
     monkeypatch.setattr(timing, "_REPEATS", 1)
     with tutor.engine.adapter_kept():
-        found = timing.speeds(tutor, tutor.engine.tokenize("Once upon a time"))
+        found = timing.speeds(tutor, [tutor.engine.tokenize("Once upon a time")])
     assert found["ratio_to_bare"] == pytest.approx(
         found["tokens_per_second"] / found["bare_tokens_per_second"]
     )
     assert found["base_ratio_to_bare"] == pytest.approx(
         found["base_tokens_per_second"] / found["bare_base_tokens_per_second"]
     )
+    assert found["lookup_gains"] > 0

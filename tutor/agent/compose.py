@@ -16,6 +16,7 @@ from tutor.agent.turn import Exchange
 from tutor.engine.engine import Engine
 from tutor.engine.errors import EngineError
 from tutor.engine.events import Message
+from tutor.engine.memory import common_prefix
 
 _BLOCK = 4
 """Exchanges that are dropped at once, so that what the prompt begins with holds for some turns."""
@@ -48,6 +49,12 @@ def compose(
         f"the question needs {len(prompt.tokens)} tokens and the context has room for {limit}: "
         "shorten it, or raise n_ctx"
     )
+
+
+def stable_prefix(engine: Engine) -> list[int]:
+    """The tokens that every prompt with notes begins with while there is no history."""
+    one, other = (_render(engine, word, [word], (), 0, 0).tokens for word in ("one", "other"))
+    return one[: common_prefix(one, other)]
 
 
 def _oldest(engine: Engine, history: Sequence[Exchange], limit: int) -> int:

@@ -20,7 +20,7 @@ from index.material import gathered
 from index.passages import Passage, course_passages
 from index.retriever import Found, Retriever
 from index.scope import in_scope
-from tutor.agent.compose import compose
+from tutor.agent.compose import compose, stable_prefix
 from tutor.agent.ground import ground
 from tutor.agent.itself import own_passages, with_current
 from tutor.agent.perform import Asked, perform, performable
@@ -86,6 +86,7 @@ class Tutor:
             engine = Engine(path, n_ctx=settings.n_ctx, n_threads=settings.threads or None)
         try:
             use_variant(engine, home, settings.adapter, settings.adapter_scale)
+            engine.begin_with(stable_prefix(engine), home.cache / "prefixes")
             retriever = Retriever.open(
                 home.cache,
                 passages.result(),
@@ -115,6 +116,7 @@ class Tutor:
         Raises AdapterError, and what spoke before goes on speaking.
         """
         use_variant(self.engine, self.home, adapter, scale)
+        self.engine.begin_with(stable_prefix(self.engine), self.home.cache / "prefixes")
 
     def close(self) -> None:
         self.engine.close()

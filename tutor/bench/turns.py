@@ -17,6 +17,8 @@ from tutor.agent.variants import NONE, SHIPPED
 from tutor.bench import bare
 from tutor.engine.adapters import shipped_adapter
 from tutor.engine.engine import Engine
+from tutor.engine.events import GenerationStats
+from tutor.engine.lookup import DRAFT
 from tutor.engine.prepare import embedded_model_path
 from tutor.engine.settings import Sampling
 
@@ -117,12 +119,14 @@ def warm(tutor: Tutor) -> Warm:
     return Warm(timed, reading, Path(tutor.info.path), _peak_memory_mb())
 
 
-def speeds(tutor: Tutor, prompt: Sequence[int]) -> dict[str, float]:
-    """Tokens a second of the tutor and of the library's own loop, all after the same prompt.
+def speeds(tutor: Tutor, prompts: Sequence[Sequence[int]]) -> dict[str, float]:
+    """Tokens a second of the tutor and of the library's own loop.
 
-    They are taken in turn, and each ratio is the median of those within a round: the machine is
-    not the same from one minute to the next.
+    Token by token all go on from the first prompt; whole answers, to every prompt, show what the
+    lookup in the prompt gains. They are taken in turn, and each ratio is the median of those within
+    a round: the machine is not the same from one minute to the next.
     """
+    prompt = prompts[0]
     path = Path(tutor.info.path)
     loops = {NONE: bare.Loop(path, None), SHIPPED: bare.Loop(path, shipped_adapter())}
     rounds: list[dict[str, float]] = []
@@ -136,6 +140,8 @@ def speeds(tutor: Tutor, prompt: Sequence[int]) -> dict[str, float]:
                 one[f"{name}_bare"] = loops[adapter].tokens_per_second(prompt, TOKENS)
                 one[f"{name}_untraced"] = _speed(tutor.engine, prompt, 0)
                 one[f"{name}_traced"] = _speed(tutor.engine, prompt, TOP)
+            one["answers_by_token"] = _answering(tutor.engine, prompts, 0)
+            one["answers"] = _answering(tutor.engine, prompts, DRAFT)
             rounds.append(one)
     finally:
         for loop in loops.values():
@@ -145,6 +151,8 @@ def speeds(tutor: Tutor, prompt: Sequence[int]) -> dict[str, float]:
         return statistics.median(map(of, rounds))
 
     return {
+        "answer_tokens_per_second": median(lambda r: r["answers"]),
+        "lookup_gains": median(lambda r: r["answers"] / r["answers_by_token"]),
         "tokens_per_second": median(lambda r: r["adapter_traced"]),
         "bare_tokens_per_second": median(lambda r: r["adapter_bare"]),
         "ratio_to_bare": median(lambda r: r["adapter_traced"] / r["adapter_bare"]),
@@ -172,10 +180,24 @@ def _reading_ms(engine: Engine, turn: Turn) -> float:
 def _speed(engine: Engine, prompt: Sequence[int], top: int) -> float:
     # The end of the answer is banned, so that all say the same number of tokens.
     sampling = Sampling(greedy=True, max_tokens=TOKENS, logit_bias={engine.end_id: -100.0})
-    generation = engine.generate(prompt, lambda: sampling, top=top)
+    return _said(engine, prompt, sampling, top, draft=0).tokens_per_second
+
+
+def _answering(engine: Engine, prompts: Sequence[Sequence[int]], draft: int) -> float:
+    """Tokens a second of answers as they are, traced, each from its first token to its last."""
+    sampling = Sampling(greedy=True)
+    all_stats = [_said(engine, prompt, sampling, TOP, draft) for prompt in prompts]
+    counted = [(s.completion_tokens - 1, s.tokens_per_second) for s in all_stats]
+    return sum(n for n, _ in counted) / sum(n / speed for n, speed in counted if speed)
+
+
+def _said(
+    engine: Engine, prompt: Sequence[int], sampling: Sampling, top: int, draft: int
+) -> GenerationStats:
+    generation = engine.generate(prompt, lambda: sampling, top=top, draft=draft)
     for _ in generation:
         pass
-    return generation.stats.tokens_per_second
+    return generation.stats
 
 
 def _peak_memory_mb() -> float:

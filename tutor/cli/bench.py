@@ -38,7 +38,7 @@ def run_bench(arguments: argparse.Namespace) -> None:
     try:
         timed = warm(tutor)
         figures |= timed.figures()
-        figures |= speeds(tutor, timed.turns[0].prompt)
+        figures |= speeds(tutor, [turn.prompt for turn in timed.turns])
     finally:
         tutor.close()
     figures |= timed.beside_the_plain_way()

@@ -20,8 +20,8 @@ from tutor.demos.tokens import shown
 from tutor.demos.workbench import Workbench
 from tutor.engine.engine import Engine
 from tutor.engine.events import Message
+from tutor.engine.memory import common_prefix
 from tutor.engine.settings import Sampling
-from tutor.engine.together import common_prefix
 
 MOST_CHARACTERS = 60_000
 _MESSAGE = 400

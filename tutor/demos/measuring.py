@@ -126,7 +126,7 @@ def _timed(engine: Engine, prompt: list[int], run: Run) -> GenerationStats:
     """The figures of one answer, cut after two tokens where the machine is too slow."""
     late = perf_counter() + _MOST_SECONDS
     answer = engine.generate(
-        prompt, lambda: _TIMED if perf_counter() < late else _CUT, cancel=run.cancel
+        prompt, lambda: _TIMED if perf_counter() < late else _CUT, cancel=run.cancel, draft=0
     )
     for _ in answer:
         pass

@@ -44,7 +44,8 @@ class Adapters:
         self._model = model
         # By file and the state it was in: one that was written anew is another adapter.
         self._loaded: dict[_State, tuple[str, Any]] = {}
-        self._acting: tuple[_State, float] | None = None
+        self.acting: tuple[_State, float] | None = None
+        """The file that acts, in the state that it was read in, and its scale."""
         self.active: Adapter | None = None
 
     def use(self, path: Path | None, scale: float) -> bool:
@@ -66,10 +67,10 @@ class Adapters:
     def _act(
         self, wanted: tuple[_State, float] | None, active: Adapter | None, loaded: Any
     ) -> bool:
-        if wanted == self._acting:
+        if wanted == self.acting:
             return False
         self._model.set_adapter(loaded, active.scale if active else 0.0)
-        self._acting, self.active = wanted, active
+        self.acting, self.active = wanted, active
         return True
 
     def close(self) -> None:

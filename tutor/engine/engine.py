@@ -7,21 +7,21 @@ prompt is being read; what was read until then is cut back to what is known to b
 
 from __future__ import annotations
 
-import codecs
 import os
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
 from tutor.engine.adapters import Adapters
+from tutor.engine.alone import decode_alone
 from tutor.engine.chat import render_chat
 from tutor.engine.errors import EngineError
 from tutor.engine.events import (
@@ -32,17 +32,19 @@ from tutor.engine.events import (
     Segment,
     StopReason,
     Token,
-    TokenEvent,
 )
 from tutor.engine.generation import Comparison, Generation
+from tutor.engine.lookup import DRAFT
+from tutor.engine.memory import Logits, Memory
 from tutor.engine.model import MAX_SEQUENCES, Aborted, Model
+from tutor.engine.prefix import read_prefix
 from tutor.engine.sampler import SamplerChain
 from tutor.engine.settings import Sampling
-from tutor.engine.together import common_prefix, decode_together, needed, shared_prefix
+from tutor.engine.together import decode_together, needed, shared_prefix
 from tutor.engine.trace import Stage, log_normaliser_and_entropy, summarise
+from tutor.engine.voice import Voice
 
 T = TypeVar("T")
-Logits = NDArray[np.float32]
 
 SCORED_TOGETHER = 32
 """Rows of one batch whose logits are all kept: 32 x 49,152 x 4 bytes are 6 MB."""
@@ -67,11 +69,12 @@ class Engine:
         threads = n_threads or os.cpu_count() or 1
         self._model = Model(path, n_ctx, threads, self._should_abort, chat=chat)
         self.info = self._model.info
+        found = path.stat()
+        self._weights = (llama_cpp.__version__, path.resolve(), found.st_size, found.st_mtime_ns)
         self.n_ctx = self._model.n_ctx
         self._adapters = Adapters(self._model)
-        self._in_memory: list[int] = []
-        # After the last token read, and what the last answer said: for a preview of the next one.
-        self._logits: Logits | None = None
+        self._memory = Memory(self._model)
+        # What the last answer said: for a preview of the next token.
         self._said: list[int] = []
         self._requests: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         # What is put before the closing None is still answered; nothing is put after it.
@@ -162,15 +165,18 @@ class Engine:
         cancel: threading.Event | None = None,
         said: Sequence[int] = (),
         top: int = 0,
+        draft: int = DRAFT,
     ) -> Generation:
         """Starts a generation; `sampling` is read at every token.
 
         `said` stands after the prompt and counts as said: a branch goes on from it. With `top`
-        every event carries its step of the sampler chain with that many candidates. Raises
-        EngineError for an empty prompt or one that leaves no room for an answer.
+        every event carries its step of the sampler chain with that many candidates. Up to `draft`
+        tokens are guessed from the text before and read together: the same words, sooner where
+        the answer repeats its prompt. Raises EngineError for an empty prompt or one that leaves no
+        room for an answer.
         """
         self._check(len(prompt) + len(said))
-        generation = Generation(prompt, sampling, cancel, said, top)
+        generation = Generation(prompt, sampling, cancel, said, top, draft)
         self._put(lambda: self._run(generation))
         return generation
 
@@ -214,9 +220,14 @@ class Engine:
         self._check(len(ids) if given else 0)
         return self._call(lambda: self._score(list(ids), given))
 
+    def begin_with(self, ids: Sequence[int], folder: Path) -> None:
+        """Reads ahead what the next prompts begin with, or takes it from `folder`, where an earlier
+        start kept it. Nobody waits for it, and what is in memory already is left alone."""
+        self._put(lambda: self._begin_with(list(ids), folder))
+
     def forget(self) -> None:
         """Empties the memory: the next prompt is read whole, as by a fresh engine."""
-        self._call(lambda: self._forget(0))
+        self._call(lambda: self._memory.forget(0))
 
     def kv_bytes(self) -> int:
         """Bytes of the keys and values in memory, as llama.cpp saves them: with each token's place."""
@@ -250,7 +261,7 @@ class Engine:
             try:
                 future.set_result(work())
             except Exception as error:
-                self._forget(0)
+                self._memory.forget(0)
                 future.set_exception(error)
 
         self._put(job)
@@ -262,7 +273,7 @@ class Engine:
             generation.end(self._generate(generation))
         except Exception as error:
             # Whatever it is belongs to the one who asked; the worker lives on.
-            self._forget(0)
+            self._memory.forget(0)
             generation.fail(error)
         finally:
             self._running = None
@@ -271,71 +282,55 @@ class Engine:
         self._running = comparison
         try:
             shared = shared_prefix([prompt for prompt, _ in comparison.columns])
-            self._read_prompt(shared)
+            self._memory.read_prompt(shared)
             stats = decode_together(self._model, self._chain, comparison, len(shared), self.adapter)
             comparison.end(stats)
         except Aborted:
             comparison.end(())
         except Exception as error:  # as above
-            self._forget(0)
+            self._memory.forget(0)
             comparison.fail(error)
         finally:
             for sequence in range(1, MAX_SEQUENCES):
                 self._model.keep(0, sequence)
-            self._forget(min(len(self._in_memory), len(shared)))
+            self._memory.forget(min(len(self._memory), len(shared)))
             self._running = None
 
     def _use_adapter(self, path: Path | None, scale: float) -> None:
         if self._adapters.use(path, scale):
-            self._forget(0)
+            self._memory.forget(0)
 
-    def _read(self, ids: Sequence[int]) -> None:
-        """Decodes and remembers `ids`; on an abort, memory is cut back to what it was."""
-        known = len(self._in_memory)
+    def _begin_with(self, ids: list[int], folder: Path) -> None:
+        if len(self._memory) or not ids:
+            return
         try:
-            self._model.decode(ids)
-        except Aborted:
-            self._forget(known)
-            raise
-        self._in_memory += ids
-
-    def _forget(self, length: int) -> None:
-        self._model.keep(length)
-        del self._in_memory[length:]
-        self._logits = None
-
-    def _keep(self, prompt: list[int]) -> int:
-        """Forgets what `prompt` does not begin with, and gives how much of it is in memory."""
-        # The last prompt token is always read again: its logits are needed.
-        known = common_prefix(self._in_memory, prompt[:-1])
-        self._forget(known)
-        return known
-
-    def _read_prompt(self, prompt: list[int]) -> None:
-        self._read(prompt[self._keep(prompt) :])
+            read_prefix(self._memory, ids, folder, f"{self._weights} {self._adapters.acting}")
+        except Exception:
+            # It was a favour: the next prompt is read whole.
+            self._memory.forget(0)
 
     def _chain(self, said: Sequence[int] = ()) -> SamplerChain:
         return SamplerChain(self._model.n_vocab, self.tokenize, self._model.vocab, said)
 
     def _next(self, prompt: list[int], sampling: Sampling, top: int) -> NextToken:
-        self._read_prompt(prompt)
+        self._memory.read_prompt(prompt)
         return self._apply(self._model.logits(), sampling, top)
 
     def _score(self, ids: list[int], given: int) -> NDArray[np.float32]:
-        known = self._keep(ids[:given])
-        self._read(ids[known : given - 1])
+        known = self._memory.keep(ids[:given])
+        self._memory.read(ids[known : given - 1])
         found: list[float] = []
         for start in range(given - 1, len(ids) - 1, SCORED_TOGETHER):
             part = ids[start : min(start + SCORED_TOGETHER, len(ids) - 1)]
-            self._model.decode_rows([(id, start + n, 0) for n, id in enumerate(part)])
-            self._in_memory += part
+            self._memory.read_rows(part)
             for row, id in enumerate(ids[start + 1 : start + 1 + len(part)]):
                 logits = self._model.logits(row)
                 found.append(float(logits[id]) - log_normaliser_and_entropy(logits)[0])
         return np.array(found, dtype=np.float32)
 
     def _preview(self, sampling: Sampling, top: int) -> NextToken | None:
-        return None if self._logits is None else self._apply(self._logits, sampling, top)
+        logits = self._memory.logits
+        return None if logits is None else self._apply(logits, sampling, top)
 
     def _apply(self, logits: Logits, sampling: Sampling, top: int) -> NextToken:
         stages: list[Stage] = []
@@ -347,53 +342,22 @@ class Engine:
 
     def _generate(self, generation: Generation) -> GenerationStats:
         prompt = generation.prompt + generation.said
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        said = 0
-        first_token_ms = 0.0
-        first_at = last_at = time.perf_counter()
         stop: StopReason = "cancelled"
-        with closing(self._chain(generation.said)) as chain:
+        with closing(Voice(self._model, self._chain(generation.said), generation.top)) as voice:
             try:
-                generation.cached_tokens = self._keep(prompt)
-                self._read(prompt[generation.cached_tokens :])
-                while not self._should_abort():
-                    settings = generation.sampling()
-                    if said + len(generation.said) >= settings.max_tokens:
-                        stop = "length"
-                        break
-                    if len(self._in_memory) >= self.n_ctx:
-                        stop = "context"
-                        break
-                    logits = self._model.logits()
-                    normaliser, entropy = log_normaliser_and_entropy(logits)
-                    stages: list[Stage] | None = [] if generation.top else None
-                    id = chain.sample(logits, settings, stages, brief=True)
-                    if self._model.is_end(id):
-                        stop = "end"
-                        break
-                    step = (
-                        summarise(id, logits, stages, generation.top, normaliser, entropy)
-                        if stages
-                        else None
-                    )
-                    last_at = time.perf_counter()
-                    if said == 0:
-                        first_at, first_token_ms = last_at, 1000 * (last_at - generation.began)
-                    data = self._model.token_bytes(id)
-                    logprob = float(logits[id]) - normaliser
-                    text = decoder.decode(data)
-                    generation.put(
-                        TokenEvent(said, id, data, text, logprob, entropy, settings, step)
-                    )
-                    said += 1
-                    self._read([id])
+                generation.cached_tokens = self._memory.read_prompt(prompt)
+                stop = decode_alone(
+                    self._model, self._memory, voice, generation, self._should_abort
+                )
             except Aborted:
                 stop = "cancelled"
-            self._said = chain.said
-        if self._in_memory:
-            self._logits = self._model.logits().copy() if stop != "cancelled" else None
-        elapsed = last_at - first_at
-        speed = (said - 1) / elapsed if said > 1 and elapsed > 0 else 0.0
+            self._said = voice.chain.said
         return GenerationStats(
-            len(prompt), generation.cached_tokens, said, first_token_ms, speed, stop, self.adapter
+            len(prompt),
+            generation.cached_tokens,
+            voice.count,
+            voice.first_token_ms(generation.began),
+            voice.tokens_per_second,
+            stop,
+            self.adapter,
         )

@@ -77,12 +77,14 @@ class Generation(Stream[TokenEvent, GenerationStats]):
         cancel: threading.Event | None = None,
         said: Sequence[int] = (),
         top: int = 0,
+        draft: int = 0,
     ) -> None:
         super().__init__(cancel)
         self.prompt = list(prompt)
         self.sampling = sampling
         self.said = list(said)
         self.top = top
+        self.draft = draft
         self.cached_tokens = 0
         """Of the prompt, those that were still in memory; known with the first event."""
 

@@ -24,6 +24,7 @@ from tutor.engine.logs import collect_logs
 N_BATCH = 512
 MAX_SEQUENCES = 4
 _ABORTED = 2
+_FEW = 16
 _NEVER = llama_cpp.ggml_abort_callback()
 
 
@@ -144,7 +145,7 @@ class Model:
 
         After either the caller cuts the memory back: part of `ids` may already stand in it.
         """
-        self._let_abort(len(ids) > 1)
+        self._let_abort(len(ids) > _FEW)
         for start in range(0, len(ids), N_BATCH):
             part = ids[start : start + N_BATCH]
             tokens = (llama_cpp.llama_token * len(part))(*part)
@@ -156,7 +157,7 @@ class Model:
 
         At most N_BATCH rows. Raises Aborted or EngineError, as `decode` does.
         """
-        self._let_abort(len(rows) > 1)
+        self._let_abort(len(rows) > _FEW)
         batch = llama_cpp.llama_batch_init(len(rows), 0, 1)
         try:
             batch.n_tokens = len(rows)
@@ -170,10 +171,10 @@ class Model:
         finally:
             llama_cpp.llama_batch_free(batch)
 
-    def _let_abort(self, some: bool) -> None:
-        # llama.cpp asks at every node of its graph: for one token that takes longer than the abort
+    def _let_abort(self, may: bool) -> None:
+        # llama.cpp asks at every node of its graph: for few tokens that takes longer than the abort
         # could save.
-        asked = self._abort if some else _NEVER
+        asked = self._abort if may else _NEVER
         llama_cpp.llama_set_abort_callback(self._context, asked, None)
 
     def _check(self, status: int) -> None:
@@ -201,6 +202,25 @@ class Model:
     def kv_bytes(self) -> int:
         """Bytes of the keys and values in memory, as llama.cpp saves them: with each token's place."""
         return int(llama_cpp.llama_state_seq_get_size(self._context, 0))
+
+    def save_state(self, file: Path, ids: Sequence[int]) -> bool:
+        """Writes keys and values of the first sequence with its tokens; gives whether it could."""
+        tokens = (llama_cpp.llama_token * len(ids))(*ids)
+        with collect_logs():
+            size = llama_cpp.llama_state_seq_save_file(
+                self._context, os.fsencode(file), 0, tokens, len(ids)
+            )
+        return bool(size)
+
+    def load_state(self, file: Path, most: int) -> list[int]:
+        """Reads what `save_state` wrote, of at most so many tokens; empty where it cannot."""
+        tokens = (llama_cpp.llama_token * most)()
+        count = ctypes.c_size_t()
+        with collect_logs():
+            size = llama_cpp.llama_state_seq_load_file(
+                self._context, os.fsencode(file), 0, tokens, most, ctypes.byref(count)
+            )
+        return list(tokens[: count.value]) if size else []
 
     # Adapters
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import codecs
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from tutor.engine.events import Adapter, ColumnEvent, GenerationStats, StopReason, TokenEvent
+from tutor.engine.events import Adapter, ColumnEvent, GenerationStats, StopReason
 from tutor.engine.generation import Comparison
+from tutor.engine.memory import common_prefix
 from tutor.engine.model import N_BATCH, Model
 from tutor.engine.sampler import SamplerChain
 from tutor.engine.settings import Sampling
-from tutor.engine.trace import Stage, log_normaliser_and_entropy, summarise
+from tutor.engine.voice import Voice
 
 
 @dataclass
@@ -21,28 +19,14 @@ class _Column:
     sequence: int
     prompt: list[int]
     sampling: Sampling
-    chain: SamplerChain
-    decoder: Any = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
-    said: int = 0
+    voice: Voice
     last: int = -1
-    first_at: float = 0.0
-    last_at: float = 0.0
     stop: StopReason | None = None
 
     @property
     def position(self) -> int:
         """Of the token said last."""
-        return len(self.prompt) + self.said - 1
-
-
-def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many tokens two sequences share at their beginning."""
-    length = 0
-    for x, y in zip(a, b):  # noqa: B905 (the shorter one decides)
-        if x != y:
-            break
-        length += 1
-    return length
+        return len(self.prompt) + self.voice.count - 1
 
 
 def shared_prefix(prompts: Sequence[Sequence[int]]) -> list[int]:
@@ -70,7 +54,7 @@ def decode_together(
     Puts a ColumnEvent a token. Raises Aborted where the comparison is cancelled.
     """
     columns = [
-        _Column(n, prompt, sampling, make_chain())
+        _Column(n, prompt, sampling, Voice(model, make_chain(), comparison.top))
         for n, (prompt, sampling) in enumerate(comparison.columns)
     ]
     try:
@@ -82,51 +66,37 @@ def decode_together(
             ]
             for start in range(0, len(rows), N_BATCH):
                 model.decode_rows(rows[start : start + N_BATCH])
-            _say(model, column, -1, comparison)
+            _say(column, -1, comparison)
         while running := [c for c in columns if c.stop is None]:
             model.decode_rows([(c.last, c.position, c.sequence) for c in running])
             for row, column in enumerate(running):
-                _say(model, column, row, comparison)
+                _say(column, row, comparison)
     finally:
         for column in columns:
-            column.chain.close()
+            column.voice.close()
     return tuple(_stats(column, comparison.began, shared, adapter) for column in columns)
 
 
-def _say(model: Model, column: _Column, row: int, comparison: Comparison) -> None:
+def _say(column: _Column, row: int, comparison: Comparison) -> None:
     """Draws the column's next token from a row of the batch, or ends the column."""
-    if column.said >= column.sampling.max_tokens:
+    if column.voice.count >= column.sampling.max_tokens:
         column.stop = "length"
         return
-    logits = model.logits(row)
-    normaliser, entropy = log_normaliser_and_entropy(logits)
-    stages: list[Stage] | None = [] if comparison.top else None
-    id = column.chain.sample(logits, column.sampling, stages, brief=True)
-    if model.is_end(id):
+    event = column.voice.say(row, column.sampling)
+    if event is None:
         column.stop = "end"
         return
-    step = summarise(id, logits, stages, comparison.top, normaliser, entropy) if stages else None
-    data = model.token_bytes(id)
-    logprob = float(logits[id]) - normaliser
-    event = TokenEvent(
-        column.said, id, data, column.decoder.decode(data), logprob, entropy, column.sampling, step
-    )
-    column.last_at = time.perf_counter()
-    if column.said == 0:
-        column.first_at = column.last_at
-    column.last = id
-    column.said += 1
+    column.last = event.id
     comparison.put(ColumnEvent(column.sequence, event))
 
 
 def _stats(column: _Column, began: float, shared: int, adapter: Adapter | None) -> GenerationStats:
-    elapsed = column.last_at - column.first_at
     return GenerationStats(
         len(column.prompt),
         shared,
-        column.said,
-        1000 * (column.first_at - began) if column.said else 0.0,
-        (column.said - 1) / elapsed if column.said > 1 and elapsed > 0 else 0.0,
+        column.voice.count,
+        column.voice.first_token_ms(began),
+        column.voice.tokens_per_second,
         column.stop or "cancelled",
         adapter,
     )

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from tutor.engine.engine import Engine
+from tutor.engine.lookup import DRAFT
+from tutor.engine.settings import Sampling
+
+GREEDY = Sampling(greedy=True, max_tokens=60)
+REPEATING = "The cat sat on the mat, the dog sat on the log," + " the cat sat on the mat," * 5
+TEXTS = (REPEATING, "1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 2, 3,", "Once upon a time there was")
+
+
+def said(engine: Engine, ids: list[int], sampling: Sampling, draft: int) -> list[int]:
+    engine.forget()
+    return [e.id for e in engine.generate(ids, lambda: sampling, draft=draft)]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize(
+    "sampling",
+    [GREEDY, Sampling(seed=3, max_tokens=60), Sampling(seed=4, repeat_penalty=1.2, max_tokens=60)],
+    ids=["greedy", "drawn", "penalised"],
+)
+def test_guessing_ahead_changes_no_word(engine: Engine, text: str, sampling: Sampling) -> None:
+    ids = engine.tokenize(text)
+    assert said(engine, ids, sampling, DRAFT) == said(engine, ids, sampling, 0)
+
+
+def test_an_answer_that_repeats_its_prompt_takes_fewer_batches_than_tokens(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = engine._model
+    read: list[int] = []
+    decode = model.decode_rows
+    monkeypatch.setattr(model, "decode_rows", lambda rows: (read.append(len(rows)), decode(rows)))
+    tokens = said(engine, engine.tokenize(REPEATING), GREEDY, DRAFT)
+    assert len(read) < len(tokens) / 2
+    read.clear()
+    said(engine, engine.tokenize(REPEATING), GREEDY, 0)
+    assert set(read) == {1}
+
+
+@pytest.mark.parametrize("most", [1, 2, 7, 30])
+def test_no_more_is_said_than_allowed_though_more_was_guessed(engine: Engine, most: int) -> None:
+    sampling = GREEDY.model_copy(update={"max_tokens": most})
+    ids = engine.tokenize(REPEATING)
+    assert len(said(engine, ids, sampling, DRAFT)) <= most
+    stats = engine.generate(ids, lambda: sampling, draft=DRAFT)
+    assert len(list(stats)) == stats.stats.completion_tokens
+
+
+def test_what_was_guessed_and_not_said_is_no_longer_in_memory(engine: Engine) -> None:
+    ids = engine.tokenize(REPEATING)
+    sampling = GREEDY.model_copy(update={"max_tokens": 20})
+    answer = said(engine, ids, sampling, DRAFT)
+    after = engine.preview(GREEDY)
+    goes_on = engine.generate([*ids, *answer, *engine.tokenize(" and")], lambda: sampling)
+    list(goes_on)
+    assert goes_on.stats.cached_tokens == len(ids) + len(answer)
+    said(engine, ids, sampling, 0)
+    before = engine.preview(GREEDY)
+    assert after and before and after.step.chosen == before.step.chosen
+    assert after.logprobs == pytest.approx(before.logprobs, abs=0.05)
+
+
+def test_a_cancel_between_two_guesses_leaves_a_whole_memory(engine: Engine) -> None:
+    ids = engine.tokenize(REPEATING)
+    expected = said(engine, ids, GREEDY, 0)
+    generation = engine.generate(ids, lambda: GREEDY.model_copy(update={"max_tokens": 500}))
+    for n, _ in enumerate(generation):
+        if n == 10:
+            generation.cancel()
+    assert [e.id for e in engine.generate(ids, lambda: GREEDY)] == expected
+
+
+def test_the_context_is_filled_to_its_last_token_and_not_over_it(engine: Engine) -> None:
+    run = engine.tokenize("one two three four five. " * 500)
+    ids = run[: engine.n_ctx - 20]
+    endless = Sampling(greedy=True, max_tokens=4096, logit_bias={engine.end_id: -100.0})
+    generation = engine.generate(ids, lambda: endless)
+    assert len(list(generation)) == 20
+    assert generation.stats.stop_reason == "context"

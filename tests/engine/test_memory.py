@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tutor.engine.memory import Memory, common_prefix
+from tutor.engine.model import Aborted, Model
+
+abort = False
+
+
+@pytest.fixture(scope="module")
+def model(model_path: Path) -> Iterator[Model]:
+    model = Model(model_path, 1024, 2, lambda: abort)
+    yield model
+    model.close()
+
+
+@pytest.fixture
+def memory(model: Model) -> Memory:
+    model.keep(0)
+    return Memory(model)
+
+
+def test_only_what_a_prompt_does_not_share_with_memory_is_read(
+    model: Model, memory: Memory
+) -> None:
+    ids = model.tokenize("The cat sat on the mat and looked at the moon.")
+    assert memory.read_prompt(ids) == 0
+    fresh = model.logits().copy()
+    other = [*ids[:5], *model.tokenize(" a dog")]
+    assert memory.read_prompt(other) == 5
+    assert memory.ids == other
+    memory.read_prompt(ids)
+    assert model.logits() == pytest.approx(fresh, abs=0.1)
+
+
+def test_the_last_token_is_read_again_since_its_logits_are_needed(
+    model: Model, memory: Memory
+) -> None:
+    ids = model.tokenize("The cat sat")
+    memory.read_prompt(ids)
+    assert memory.read_prompt(ids) == len(ids) - 1
+
+
+def test_every_token_read_in_rows_has_its_logits(model: Model, memory: Memory) -> None:
+    ids = model.tokenize("The cat sat on the mat")
+    memory.read_rows(ids)
+    rows = [int(model.logits(n).argmax()) for n in range(len(ids))]
+    one_by_one = []
+    memory.forget(0)
+    for id in ids:
+        memory.read([id])
+        one_by_one.append(int(model.logits().argmax()))
+    assert rows == one_by_one
+
+
+def test_an_abort_leaves_what_was_in_memory_before(model: Model, memory: Memory) -> None:
+    global abort
+    known = model.tokenize("The cat sat")
+    memory.read(known)
+    abort = True
+    try:
+        with pytest.raises(Aborted):
+            memory.read(model.tokenize("word " * 400))
+    finally:
+        abort = False
+    assert memory.ids == known
+    assert memory.read_prompt([*known, *model.tokenize(" down")]) == len(known)
+
+
+def test_the_common_prefix_ends_where_two_sequences_part() -> None:
+    assert common_prefix([1, 2, 3], [1, 2, 4]) == 2
+    assert common_prefix([1, 2], [1, 2, 3]) == 2
+    assert common_prefix([], [1]) == 0

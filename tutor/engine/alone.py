@@ -1,0 +1,59 @@
+"""One answer decoded by itself, with the tokens that its own text lets guess read ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tutor.engine.events import StopReason
+from tutor.engine.generation import Generation
+from tutor.engine.lookup import Lookup
+from tutor.engine.memory import Memory
+from tutor.engine.model import Model
+from tutor.engine.voice import Voice
+
+
+def decode_alone(
+    model: Model,
+    memory: Memory,
+    voice: Voice,
+    generation: Generation,
+    should_abort: Callable[[], bool],
+) -> StopReason:
+    """Says an answer whose prompt has just been read, and tells why it ended.
+
+    Afterwards the memory holds the prompt and what was said, and the logits after both. The chain
+    draws every token itself: a guess saves the reading of a token, and never chooses one.
+    """
+    start = len(memory)
+    lookup = Lookup(generation.draft)
+    lookup.add(memory.ids)
+    # Of the last batch: the row that the next token is drawn from, and the guesses after it.
+    row, guessed, ahead = -1, 0, list[int]()
+    stop: StopReason = "cancelled"
+    while not should_abort():
+        settings = generation.sampling()
+        left = settings.max_tokens - voice.count - len(generation.said)
+        room = model.n_ctx - start - voice.count
+        if left <= 0 or room <= 0:
+            stop = "length" if left <= 0 else "context"
+            break
+        event = voice.say(row, settings)
+        if event is None:
+            stop = "end"
+            break
+        generation.put(event)
+        lookup.add([event.id])
+        if ahead and ahead[0] == event.id:
+            del ahead[0]
+            row += 1
+            continue
+        lookup.learn(guessed, guessed - len(ahead))
+        if ahead:
+            memory.forget(start + voice.count - 1)
+        ahead = lookup.draft(min(left, room) - 1)
+        row, guessed = 0, len(ahead)
+        memory.read_rows([event.id, *ahead])
+    logits = None if stop == "cancelled" else model.logits(row).copy()
+    memory.forget(start + voice.count)
+    memory.logits = logits
+    return stop

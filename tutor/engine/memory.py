@@ -1,0 +1,86 @@
+"""What the model has read: the tokens whose keys and values its context holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tutor.engine.model import Aborted, Model
+
+Logits = NDArray[np.float32]
+
+
+class Memory:
+    """The token ids in the context's first sequence, in step with llama.cpp's own memory.
+
+    `logits` are those after the last token where an answer ended there, for a preview of the next.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.ids: list[int] = []
+        self.logits: Logits | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def read(self, ids: Sequence[int]) -> None:
+        """Reads tokens after those in memory; on an abort it is cut back to what it was."""
+        known = len(self.ids)
+        try:
+            self._model.decode(ids)
+        except Aborted:
+            self.forget(known)
+            raise
+        self.ids += ids
+
+    def read_rows(self, ids: Sequence[int]) -> None:
+        """As `read`, of one batch at most, with the logits after each token."""
+        known = len(self.ids)
+        self._model.decode_rows([(id, known + n, 0) for n, id in enumerate(ids)])
+        self.ids += ids
+
+    def read_prompt(self, prompt: Sequence[int]) -> int:
+        """Reads what of `prompt` is not in memory, and gives how much of it was."""
+        known = self.keep(prompt)
+        self.read(prompt[known:])
+        return known
+
+    def keep(self, prompt: Sequence[int]) -> int:
+        """Forgets what `prompt` does not begin with, and gives how much of it is in memory."""
+        # The last prompt token is always read again: its logits are needed.
+        known = common_prefix(self.ids, prompt[:-1])
+        self.forget(known)
+        return known
+
+    def save(self, file: Path) -> bool:
+        """Writes the keys and values of all that is in memory; gives whether it could."""
+        return self._model.save_state(file, self.ids)
+
+    def restore(self, file: Path, ids: Sequence[int]) -> bool:
+        """Takes over what was saved, if it is of `ids`; otherwise the memory is empty."""
+        if self._model.load_state(file, len(ids)) == list(ids):
+            self.ids = list(ids)
+            self.logits = None
+            return True
+        self.forget(0)
+        return False
+
+    def forget(self, length: int) -> None:
+        """Forgets everything after the first `length` tokens."""
+        self._model.keep(length)
+        del self.ids[length:]
+        self.logits = None
+
+
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two sequences share at their beginning."""
+    length = 0
+    for x, y in zip(a, b):  # noqa: B905 (the shorter one decides)
+        if x != y:
+            break
+        length += 1
+    return length
