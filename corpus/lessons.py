@@ -143,6 +143,10 @@ def load_lessons(folder: Path | None = None) -> list[Lesson]:
     folder = folder or LESSONS
     lessons = []
     for path in sorted(folder.glob("*.md")):
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise CourseError(
+                f"{path.name}: a link that leads out of the lessons: put the file there"
+            )
         try:
             lessons.append(parse_lesson(path.read_text(encoding="utf-8"), path.name))
         except (OSError, UnicodeDecodeError) as error:

@@ -11,7 +11,7 @@ from index.lexical import content_words
 from index.passages import without_markup
 from index.retriever import Found, Retriever
 
-NOTES = 2
+NOTES = 3
 """Texts that the model speaks from."""
 SENTENCES = 3
 """Sentences that are quoted beside a card; without one it is one more."""
@@ -22,6 +22,8 @@ _ASKING = re.compile(
     r"\b(?:(?P<open>how|what|why|which|whom?|whose|where|when)"
     r"|is|are|am|was|were|do|does|did|can|could|will|would|should|shall|may|might|must|has|have|had)\b"
 )
+_RUN = 8
+"""Words in a row: a note that shares so many with another one makes an answer go in circles."""
 _CLAUSE = re.compile(r"[.!?;:]\s+")
 
 
@@ -34,10 +36,16 @@ class Material:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the model speaks from: the card's answer first, without markup."""
-        texts = [self.card.answer] if self.card else []
-        texts += [e.sentence for e in self.picked]
-        return tuple(without_markup(text) for text in texts[:NOTES])
+        """What the model speaks from, without markup: the card's answer, then the sentences that
+        fit best, in reading order, none of which repeats another."""
+        card = (without_markup(self.card.answer),) if self.card else ()
+        texts = [without_markup(e.sentence) for e in self.picked]
+        best: list[int] = []
+        for n in sorted(range(len(texts)), key=lambda n: -self.picked[n].score):
+            told = [*card, *(texts[m] for m in best)]
+            if len(told) < NOTES and not any(repeats(texts[n], other) for other in told):
+                best.append(n)
+        return (*card, *(texts[n] for n in sorted(best)))
 
 
 def gathered(retriever: Retriever, found: Found, context: str = "") -> Material:
@@ -73,3 +81,13 @@ def without_verdict(text: str, sign: str = "") -> str:
     """The text without the yes or no that it begins with; `sign` stands where a quote was cut."""
     cut = _VERDICT.sub("", text, count=1) if _VERDICT.match(text) else text
     return text if cut == text else sign + (cut if sign else cut[:1].upper() + cut[1:])
+
+
+def repeats(text: str, other: str) -> bool:
+    """Whether both have a run of eight words in common."""
+    return not _runs(text).isdisjoint(_runs(other))
+
+
+def _runs(text: str) -> set[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[n : n + _RUN]) for n in range(len(words) - _RUN + 1)}

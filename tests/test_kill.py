@@ -5,18 +5,14 @@ TUTOR_KILLS says how often in all: 4 by default, so that CI stays short; by hand
 
 from __future__ import annotations
 
-import fcntl
 import filecmp
 import itertools
 import json
 import os
-import pty
 import random
 import shutil
-import struct
 import subprocess
 import sys
-import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +23,7 @@ import pytest
 
 from index.passages import course_passages
 from index.retriever import Retriever
+from tests.pseudo_terminal import App, environ, wait_until
 from tutor.home import Home
 from tutor.sessions.store import Store, StoredMessage
 from tutor.settings import Settings, load, save, set_value
@@ -47,66 +44,6 @@ RAMBLING = {
 def seeds(case: int) -> list[int]:
     """This case's share of the kills."""
     return list(range(case, KILLS, 4))
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"never: {what}"
-        time.sleep(0.01)
-
-
-class App:
-    """The app in a pseudo terminal of 100x30; what it draws is read all the time."""
-
-    def __init__(self, home: Path, environment: dict[str, str]) -> None:
-        self.drawn = b""
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tutor"],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-            env=environ(home) | environment | {"TERM": "xterm-256color"},
-        )
-        os.close(slave)
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        # Linux tells by an error that nobody has the terminal open any more.
-        try:
-            while block := os.read(self._master, 65536):
-                self.drawn += block
-        except OSError:
-            pass
-
-    def wait_for(self, text: str) -> None:
-        def shown() -> bool:
-            assert self.process.poll() is None, self.drawn[-2000:].decode(errors="replace")
-            return text.encode() in self.drawn
-
-        wait_until(shown, f"{text!r} on the screen")
-
-    def type(self, text: str) -> None:
-        # Nobody reads what is typed into an app that was just killed.
-        with suppress(OSError):
-            os.write(self._master, text.encode())
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def close(self) -> None:
-        self.kill()
-        self._reader.join()
-        os.close(self._master)
-
-
-def environ(home: Path) -> dict[str, str]:
-    return os.environ | {"TUTOR_HOME": str(home)}
 
 
 def tutor(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -159,10 +159,32 @@ def test_chromas_telemetry_is_off_whatever_the_environment_says(
     store.close()
 
 
-def test_hugging_faces_libraries_know_that_they_are_offline(environment: dict[str, str]) -> None:
+# What a user may have set for other programs.
+_ONLINE = {
+    "HF_HUB_OFFLINE": "0",
+    "TRANSFORMERS_OFFLINE": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "0",
+    "ANONYMIZED_TELEMETRY": "True",
+}
+
+
+@pytest.mark.parametrize("theirs", [{}, _ONLINE], ids=["nothing set", "set to be online"])
+def test_hugging_faces_libraries_know_that_they_are_offline(
+    environment: dict[str, str], theirs: dict[str, str]
+) -> None:
     code = (
         "from tutor.cli.main import main; main(['sessions', 'list', '--json'])\n"
         "from huggingface_hub import constants\n"
         "print(constants.HF_HUB_DISABLE_TELEMETRY, constants.HF_HUB_OFFLINE)"
     )
-    assert watched(environment, "-c", code)[0].splitlines()[-1] == "True True"
+    out, seen = watched(environment | theirs, "-c", code)
+    assert out.splitlines()[-1] == "True True" and seen == []
+
+
+def test_a_command_opens_no_connection_where_the_user_lets_others_be_online(
+    environment: dict[str, str],
+) -> None:
+    # The demonstration that imports torch and transformers.
+    out, seen = watched(environment | _ONLINE, "-m", "tutor", "demo", "attention", "--json")
+    assert json.loads(out)
+    assert seen == []

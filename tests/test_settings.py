@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,24 @@ def test_biases_are_read_from_ids_and_numbers() -> None:
     }
     with pytest.raises(SettingsError, match="logit_bias"):
         set_value(Settings(), "logit_bias", '{"5": 1}')
+
+
+def test_a_save_that_fails_leaves_no_draft_and_the_file_that_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "s.json"
+    save(set_value(Settings(), "seed", 7), file)
+    script = """
+import resource, sys
+from pathlib import Path
+from tutor.settings import Settings, SettingsError, save
+# No file may hold more, as on a full disk.
+resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16))
+try:
+    save(Settings(), Path(sys.argv[1]))
+except SettingsError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(file)], capture_output=True, text=True, check=True
+    )
+    assert f"{file} cannot be written: " in done.stdout
+    assert list(tmp_path.iterdir()) == [file] and load(file).sampling.seed == 7

@@ -86,12 +86,16 @@ def load(file: Path) -> Settings:
 
 def save(settings: Settings, file: Path) -> None:
     """Writes the file whole or not at all. Raises SettingsError where it cannot be written."""
+    draft: Path | None = None
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
             "w", dir=file.parent, prefix=file.name, delete=False, encoding="utf-8"
-        ) as draft:
-            json.dump(settings.model_dump(), draft, indent=2)
-        os.replace(draft.name, file)
+        ) as opened:
+            draft = Path(opened.name)
+            json.dump(settings.model_dump(), opened, indent=2)
+        os.replace(draft, file)
     except OSError as error:
+        if draft is not None:
+            draft.unlink(missing_ok=True)
         raise SettingsError(f"{file} cannot be written: {error.strerror}") from error

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tutor.cli.app import keep_changes
+from tests.pseudo_terminal import App, wait_until
+from tests.tui.driver import QUESTION
+from tutor.cli.app import PATIENCE, keep_changes
+from tutor.home import Home
+from tutor.sessions.store import Store, StoredMessage
 from tutor.settings import Settings, SettingsError, from_environment, load, save, set_value
 
 
@@ -36,3 +46,85 @@ def test_a_file_that_was_damaged_meanwhile_is_told_and_left_alone(file: Path) ->
     with pytest.raises(SettingsError, match=r"settings\.json"):
         keep_changes(file, Settings(), set_value(Settings(), "seed", 7))
     assert file.read_text() == "{"
+
+
+def test_without_a_terminal_the_app_names_the_command_that_needs_none(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tutor"], stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    (told,) = done.stderr.splitlines()
+    assert done.returncode == 2 and "tutor ask" in told and done.stdout == ""
+    assert not Home.locate().data.exists()
+
+
+@pytest.fixture
+def start(home: Path) -> Iterator[Callable[[], App]]:
+    """Starts the app, whose answers do not end by themselves; what still runs is killed."""
+    started: list[App] = []
+    rambling = {"ADAPTER": "none", "TEMPERATURE": "5", "TOP_K": "0", "TOP_P": "1", "MIN_P": "0"}
+    values = {f"TUTOR_{name}": value for name, value in rambling.items()}
+
+    def begin() -> App:
+        started.append(App(home, values | {"TUTOR_MAX_TOKENS": "1500"}))
+        return started[-1]
+
+    yield begin
+    for app in started:
+        app.close()
+
+
+def stored() -> list[StoredMessage]:
+    """All messages of the only conversation, from a store that must be whole."""
+    with closing(Store(Home.locate().database)) as store:
+        assert store.notice == ""
+        return store.messages(1)
+
+
+def let_answer(app: App) -> None:
+    """Asks; returns as soon as an answer grows."""
+    app.wait_for("tok/s")
+    app.type(QUESTION + "\r")
+    wait_until(lambda: any("flattens" in m.text for m in stored()), "an answer in the store")
+
+
+def ends(app: App) -> int:
+    """The status with which the app ends soon."""
+    seconds = 2 * PATIENCE
+    wait_until(lambda: app.process.poll() is not None, "the app's end", seconds)
+    assert app.process.returncode is not None
+    return app.process.returncode
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_signal_ends_the_app_and_leaves_store_and_terminal_as_its_key_does(
+    start: Callable[[], App], name: str
+) -> None:
+    app = start()
+    before = app.attributes
+    let_answer(app)
+    assert app.attributes != before
+    number = getattr(signal, name)
+    os.kill(app.process.pid, number)
+    assert ends(app) == 128 + number
+    assert app.attributes == before
+    # The screen of before, a cursor, no mouse, no bracketed paste.
+    for on, off in (("?1049h", "?1049l"), ("?25l", "?25h"), ("?1003h", "?1003l")):
+        wait_until(
+            lambda on=on, off=off: app.drawn.rfind(off.encode()) > app.drawn.rfind(on.encode()),
+            off,
+            seconds=5,
+        )
+    assert b"Traceback" not in app.drawn
+    question, answer = stored()
+    assert question.text == QUESTION and "flattens" in answer.text
+
+
+def test_a_terminal_that_is_closed_ends_the_app_and_leaves_the_store_whole(
+    start: Callable[[], App],
+) -> None:
+    app = start()
+    let_answer(app)
+    app.hang_up()
+    assert ends(app) == 128 + signal.SIGHUP
+    question, answer = stored()
+    assert question.text == QUESTION and "flattens" in answer.text

@@ -24,7 +24,9 @@ def test_a_demonstration_tells_its_inputs_its_result_and_where_it_is_from(run: R
     assert len(found["ask"]) == 3 and found["seen"]
 
 
-@pytest.mark.parametrize(("typed", "guess"), [("2\n", 1), ("\n", None), ("9\n", None), ("", None)])
+@pytest.mark.parametrize(
+    ("typed", "guess"), [("2\n", 1), ("\n", None), ("9\n", None), ("9" * 5_000, None), ("", None)]
+)
 def test_a_guess_is_a_number_of_a_choice_or_none_also_at_the_end_of_the_input(
     typed: str, guess: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import mmap
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Run
 from tutor.cli import main
+from tutor.engine.gguf import read_model_info
 from tutor.home import Home
 from tutor.sessions.store import Store
 
@@ -180,3 +183,57 @@ def test_a_search_prints_no_control_characters_of_its_query(
 ) -> None:
     shown = printed(capsys, "search", f"token {HOSTILE}", "--k", "2", *flags)
     assert "token" in shown and not obeyed(shown)
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+@pytest.mark.parametrize("name", ["tokens", "next-token", "loss"])
+def test_a_demonstration_prints_no_control_characters_of_its_text(
+    capsys: pytest.CaptureFixture[str], name: str, flags: list[str]
+) -> None:
+    shown = printed(capsys, "demo", name, f"a token {HOSTILE} and", *flags)
+    assert "token" in shown and not obeyed(shown)
+
+
+@pytest.mark.parametrize("flags", [[], ["--chat"], ["--json"]])
+def test_what_follows_a_hostile_text_is_printed_without_control_characters(
+    capsys: pytest.CaptureFixture[str], flags: list[str]
+) -> None:
+    # Flattened, the candidates hold bytes and control characters too.
+    knobs = ("--top", "1000", "--temperature", "5", "--top-k", "0", "--top-p", "1")
+    shown = printed(capsys, "next", HOSTILE, *knobs, *flags)
+    assert "entropy" in shown and not obeyed(shown)
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_compared_answers_hold_no_control_characters(
+    capsys: pytest.CaptureFixture[str], flags: list[str]
+) -> None:
+    # Nearly uniform draws say tokens of every kind, those of control characters among them.
+    wild = "greedy=false,temperature=5,top_k=0,top_p=1,min_p=0,seed=5"
+    arguments = ("--with", wild, "--greedy", "--max-tokens", "64")
+    shown = printed(capsys, "compare", f"What is a token? {HOSTILE}", *arguments, *flags)
+    assert "supported" in shown and not obeyed(shown)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{{{ cycler.__init__.__globals__.os.system('touch {made}') }}}}",
+        "{{{{ ''.__class__.__mro__[1].__subclasses__() }}}}",
+        "{{{{ messages.append(messages[0]) }}}}",
+    ],
+)
+def test_a_chat_template_that_would_run_code_is_refused_and_runs_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model_path: Path, template: str
+) -> None:
+    made, model = tmp_path / "made", tmp_path / "hostile.gguf"
+    shutil.copyfile(model_path, model)
+    before = read_model_info(model).chat_template.encode()
+    after = template.format(made=made).encode().ljust(len(before))
+    assert len(after) == len(before)
+    with model.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
+        at = data.find(before)
+        data[at : at + len(after)] = after
+    shown = printed(capsys, "next", "x", "--chat", "--model", str(model), fails=True)
+    assert "chat template cannot be used" in shown and len(shown.splitlines()) == 1
+    assert not made.exists()

@@ -5,11 +5,17 @@ from __future__ import annotations
 import ast
 import errno
 import io
+import os
+import signal
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from tests.permissions import bound
+from tests.tui.driver import QUESTION
 from tutor.cli import main
 from tutor.cli.main import FAILURES, USE_ERRORS
 
@@ -81,3 +87,77 @@ def test_an_error_of_others_with_a_name_of_ours_is_not_swallowed(
     monkeypatch.setattr("tutor.cli.manage.show_config", fails)
     with pytest.raises(UseError):
         main(["config", "show"])
+
+
+def buffered() -> dict[str, str]:
+    """An environment in which Python writes to a pipe in blocks, as it does by itself."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["lessons"],
+        ["lessons", "1", "--json"],
+        # These hand what they print over at their end, this one in colours.
+        ["--help"],
+        ["demo"],
+        ["sessions", "list"],
+        ["next", "Once upon a"],
+    ],
+)
+def test_a_reader_that_has_gone_is_no_error(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "tutor", *arguments],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=buffered(),
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_disk_that_is_full_at_the_end_of_a_command_is_one_line_and_a_failure() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tutor", "demo"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=buffered(),
+        )
+    assert (done.returncode, done.stderr) == (1, "tutor: No space left on device\n")
+
+
+def test_an_interrupted_answer_ends_at_once_with_its_status() -> None:
+    # Nearly uniform draws miss the end token: the answer goes on until it is interrupted.
+    knobs = ("--temperature", "5", "--top-k", "0", "--top-p", "1", "--max-tokens", "1500")
+    asking = subprocess.Popen(
+        [sys.executable, "-m", "tutor", "ask", QUESTION, "--adapter", "none", *knobs],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert asking.stdout
+    while "in its own words" not in asking.stdout.readline():
+        assert asking.poll() is None
+    asking.send_signal(signal.SIGINT)
+    rest, told = asking.communicate(timeout=20)
+    assert (asking.returncode, told) == (130, "")
+    assert "[1] lesson" not in rest
+
+
+def test_a_read_only_home_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "read-only"
+    home.mkdir(mode=0o500)
+    monkeypatch.setenv("TUTOR_HOME", str(home))
+    command = [*bound(), sys.executable, "-m", "tutor", "config", "set", "seed", "1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    (told,) = done.stderr.splitlines()
+    assert done.returncode == 1 and str(home) in told and "set TUTOR_HOME to a folder" in told

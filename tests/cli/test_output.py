@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,29 @@ def test_all_stages_share_one_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "step 19 [of 20]" in shown
     # The cursor goes up a line for every bar that is taken away.
     assert shown.count("\x1b[1A") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["tokens", "-"], ["ask", "-"], ["ask", "--batch", "-"], ["search", "--batch", "-"]],
+)
+def test_standard_input_that_is_not_utf_8_is_told_in_one_line(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tutor", *arguments],
+        input=b'{"question": "caf\xe9"}\n',
+        capture_output=True,
+    )
+    (told,) = done.stderr.decode().splitlines()
+    assert done.returncode == 2 and told.endswith("is not UTF-8 text")
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 100_000, '{"id": ' + "[" * 100_000, '{"lesson": ' + "9" * 5_000 + "}", "{]"]
+)
+def test_a_line_that_is_no_json_or_too_deep_or_too_long_is_told_by_its_place(
+    tmp_path: Path, line: str
+) -> None:
+    file = tmp_path / "batch.jsonl"
+    file.write_text(f"{{}}\n{line}\n")
+    with pytest.raises(UseError, match=r"batch\.jsonl, line 2: not JSON: .{,200}$"):
+        list(read_batch(str(file)))

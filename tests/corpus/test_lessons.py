@@ -95,3 +95,12 @@ def test_a_wrong_lesson_is_refused_with_the_reason(source: str, message: str) ->
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CourseError, match="no lesson"):
         load_lessons(tmp_path)
+
+
+def test_a_link_that_leads_out_of_the_lessons_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "lessons"
+    folder.mkdir()
+    (tmp_path / "secret.md").write_text("no lesson")
+    (folder / "01-a.md").symlink_to(tmp_path / "secret.md")
+    with pytest.raises(CourseError, match="leads out"):
+        load_lessons(folder)

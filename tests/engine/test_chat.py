@@ -70,3 +70,14 @@ def test_where_a_template_knows_no_system_message_its_words_stand_before_the_que
 def test_a_template_that_renders_nothing_at_all_is_refused(engine: Engine) -> None:
     with pytest.raises(ModelFileError, match="never"):
         render_chat(ASKED, "{{ raise_exception('never') }}", engine.tokenize, Framing())
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{{ 1 / 0 }}", "{% include 'x' %}", "{{ range(10 ** 9) }}", "{{ messages.x.y }}", "{% if"],
+)
+def test_a_template_that_fails_in_whatever_way_is_refused_in_one_line(
+    engine: Engine, template: str
+) -> None:
+    with pytest.raises(ModelFileError, match=r"^the model's chat template cannot be used: .*$"):
+        render_chat(ASKED, template, engine.tokenize, Framing())

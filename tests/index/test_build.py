@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from corpus import load_lessons
-from index.build import build, status
+from index.build import build, cached_vectors, indexed_vectors, own_vectors, status
+from index.encoder import Encoder, prepared_encoder
 from index.passages import Passage, passage_from, passages_of
 from index.retriever import Retriever
+from index.store import VectorStore
 
 
 @pytest.fixture
@@ -115,3 +119,45 @@ def test_passages_made_at_run_time_leave_the_index_as_it_is(
 
 def test_a_missing_index_is_said_to_be_missing(home: Path, passages: list[Passage]) -> None:
     assert status(home, passages).state == "missing"
+
+
+def test_an_index_of_another_encoder_is_told_to_be_stale_and_made_again(
+    home: Path, passages: list[Passage]
+) -> None:
+    (home / "index").mkdir()
+    VectorStore(home / "index" / "chroma", "another encoder").close()
+    assert status(home, passages).state == "stale"
+    assert build(passages, home).added == len(passages)
+    assert status(home, passages).state == "ready"
+
+
+def cut_off(file: Path) -> bytes:
+    """Leaves half of a file; gives what it was."""
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("vectors", indexed_vectors),
+        ("own", own_vectors),
+        ("any", lambda passages, cache, encoder: [cached_vectors(["x"], "any", cache, encoder)]),
+    ],
+)
+def test_kept_vectors_that_are_cut_off_are_made_again(
+    home: Path,
+    passages: list[Passage],
+    name: str,
+    read: Callable[[list[Passage], Path, Encoder], list[np.ndarray]],
+) -> None:
+    encoder = prepared_encoder(home)
+    first = read(passages, home, encoder)
+    file = home / "index" / f"{name}.npz"
+    whole = cut_off(file)
+    again = read(passages, home, encoder)
+    assert len(again) == len(first)
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert file.stat().st_size == len(whole)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from index.export import adapted
+from index.encoder import prepared_encoder
+from index.export import adapted, encoder_name
 from index.retriever import Retriever
 
 TEXTS = ["token", "What does top_p do?", "The loss goes down. " * 10, "attention " * 400]
@@ -19,3 +22,15 @@ def test_a_batch_gives_the_vectors_of_its_texts_in_order(retriever: Retriever) -
     together = retriever.encoder.encode(TEXTS)
     single = np.concatenate([retriever.encoder.encode([text]) for text in TEXTS])
     assert together == pytest.approx(single, abs=1e-5)
+
+
+def test_an_encoder_that_is_cut_off_is_exported_again(
+    retriever: Retriever, cache: Path, tmp_path: Path
+) -> None:
+    exported = cache / "encoder" / f"{encoder_name()}.onnx"
+    own = tmp_path / "encoder" / exported.name
+    own.parent.mkdir()
+    own.write_bytes(exported.read_bytes()[: exported.stat().st_size // 2])
+    found = prepared_encoder(tmp_path).encode(TEXTS)
+    assert found == pytest.approx(retriever.encoder.encode(TEXTS), abs=1e-5)
+    assert own.stat().st_size == exported.stat().st_size

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from bm25s import BM25
 
-from index.lexical import Lexicon, content_words
+from index.lexical import Lexicon, content_words, terms
 
 TEXTS = (
     "Temperature divides the logits before the softmax.",
@@ -30,6 +30,15 @@ def test_the_share_of_known_words_is_counted_over_those_that_carry_meaning() -> 
 
 def test_the_words_of_a_text_are_its_content_words() -> None:
     assert Lexicon(TEXTS).words(1) == frozenset(content_words(TEXTS[1]))
+
+
+@pytest.mark.parametrize("query", [QUERY, "token token a token of text", "the", "zebra"])
+def test_the_scores_are_those_of_bm25s(query: str) -> None:
+    reference = BM25(k1=1.2, b=0.5)
+    reference.index([terms(text) for text in TEXTS], show_progress=False)
+    known = [term for term in terms(query) if term in reference.vocab_dict]
+    expected = reference.get_scores(known) if known else np.zeros(len(TEXTS))
+    assert Lexicon(TEXTS).scores(query) == pytest.approx(expected)
 
 
 def test_a_kept_index_is_read_and_not_made_again(

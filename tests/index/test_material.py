@@ -4,6 +4,7 @@ import pytest
 
 from corpus import load_gold
 from index.cards import nearest_card
+from index.evidence import Evidence
 from index.lexical import content_words
 from index.material import (
     NOTES,
@@ -11,6 +12,7 @@ from index.material import (
     Material,
     asks_openly,
     gathered,
+    repeats,
     without_verdict,
 )
 from index.passages import without_markup
@@ -41,7 +43,32 @@ def test_what_the_card_says_is_not_said_again_beside_it(retriever: Retriever) ->
 def test_without_a_card_one_sentence_more_is_picked(retriever: Retriever) -> None:
     found = material(retriever, "tell me about bananas")
     assert found.card is None and len(found.picked) == SENTENCES + 1
-    assert found.notes == tuple(without_markup(e.sentence) for e in found.picked)[:NOTES]
+    assert set(found.notes) < {without_markup(e.sentence) for e in found.picked}
+
+
+def test_the_notes_are_the_sentences_that_fit_best_in_reading_order(retriever: Retriever) -> None:
+    found = material(retriever, "tell me about bananas")
+    scores = sorted((e.score for e in found.picked), reverse=True)
+    best = [without_markup(e.sentence) for e in found.picked if e.score >= scores[NOTES - 1]]
+    assert list(found.notes) == best
+
+
+def test_no_note_repeats_a_run_of_words_of_another(retriever: Retriever) -> None:
+    passage = retriever.passages[0]
+    told = "A model is a function from an input to an output whose behaviour is learned."
+    again = "Recall that a model is a function from an input to an output."
+    new = "A thermometer's scale is a model too."
+    picked = tuple(
+        Evidence(passage, text, score) for text, score in ((told, 3), (again, 2), (new, 1))
+    )
+    assert Material(None, picked).notes == (told, new)
+
+
+def test_two_texts_repeat_each_other_from_eight_words_in_a_row_on() -> None:
+    assert repeats(
+        "one two three four five six seven eight", "ONE two, three four five six seven eight!"
+    )
+    assert not repeats("one two three four five six seven", "one two three four five six seven")
 
 
 @pytest.mark.parametrize(

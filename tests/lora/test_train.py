@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from tutor.engine.engine import Engine
 from tutor.lora import LoraError
@@ -65,3 +66,17 @@ def test_fewer_examples_than_a_batch_are_refused(
 ) -> None:
     with pytest.raises(LoraError, match="fewer than one batch"):
         train(Path(engine.info.path), cache, data, tmp_path, Recipe(batch=8))
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["cut off", "of another training"])
+def test_a_checkpoint_that_is_cut_off_or_of_another_training_is_put_aside(
+    engine: Engine, data: list[Encoded], cache: Path, tmp_path: Path, whole: bool
+) -> None:
+    state = tmp_path / "checkpoint.pt"
+    torch.save({"key": "another", "steps": [], "adapter": {}, "optimizer": {}}, state)
+    if not whole:
+        state.write_bytes(state.read_bytes()[:200])
+    kept = state.read_bytes()
+    steps = train(Path(engine.info.path), cache, data, tmp_path, RECIPE)
+    assert [step.step for step in steps] == [1, 2, 3, 4, 5, 6]
+    assert state.with_suffix(".old").read_bytes() == kept and not state.exists()

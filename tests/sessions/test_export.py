@@ -38,3 +38,12 @@ def test_an_export_as_json_can_be_read_back(
     path = write_conversation(store, conversation, "json", tmp_path)
     (message,) = json.loads(path.read_text(encoding="utf-8"))["messages"]
     assert (message["role"], message["text"]) == ("user", "What is a token?")
+
+
+def test_an_export_keeps_a_damaged_answer_as_it_stands(
+    store: Store, conversation: int, tmp_path: Path
+) -> None:
+    store.update(store.add(conversation, "assistant", ""), "An answer.", answer='{"answer": "An')
+    path = write_conversation(store, conversation, "json", tmp_path)
+    stored = json.loads(path.read_text(encoding="utf-8"))["messages"][1]
+    assert (stored["text"], stored["answer"]) == ("An answer.", '{"answer": "An')

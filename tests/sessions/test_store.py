@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.permissions import bound
 from tutor.sessions.store import Store, StoreError
 
 
@@ -226,3 +228,74 @@ def test_a_clock_that_was_set_back_harms_no_order(
     monkeypatch.setattr("time.time", lambda: 1.0)
     store.add(conversation, "assistant", "second")
     assert [m.text for m in store.messages(conversation)] == ["first", "second"]
+
+
+def test_a_store_that_another_program_locks_is_told_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    first = Store(path)
+    first.add(first.begin(), "user", "kept")
+    first.close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreError, match=r"c\.sqlite3 is locked by another program: close it"):
+        Store(path)
+    other.close()
+    again = Store(path)
+    assert again.notice == "" and [m.text for m in again.messages(1)] == ["kept"]
+    again.close()
+
+
+def test_a_store_that_is_locked_while_it_is_written_says_so(store: Store) -> None:
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="is locked by another program: close it, then try again"):
+        store.begin()
+    other.close()
+    assert store.begin()
+
+
+def opened(path: Path) -> subprocess.CompletedProcess[str]:
+    """Opens the store as somebody to whom permissions apply; prints what that one is told."""
+    script = (
+        "import sys; from pathlib import Path; from tutor.sessions.store import Store, StoreError\n"
+        "try: Store(Path(sys.argv[1])).begin()\n"
+        "except StoreError as error: print(error)"
+    )
+    return subprocess.run(
+        [*bound(), sys.executable, "-c", script, str(path)], capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400])
+def test_a_store_that_may_not_be_opened_or_written_is_told_and_left_alone(
+    tmp_path: Path, mode: int
+) -> None:
+    path = tmp_path / "c.sqlite3"
+    first = Store(path)
+    first.add(first.begin(), "user", "kept")
+    first.close()
+    path.chmod(mode)
+    done = opened(path)
+    path.chmod(0o600)
+    (told,) = done.stdout.splitlines()
+    assert told.startswith(str(path)) and "damaged" not in told
+    again = Store(path)
+    assert [m.text for m in again.messages(1)] == ["kept"]
+    again.close()
+
+
+def test_a_folder_in_the_way_of_the_store_is_told_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    path.mkdir()
+    with pytest.raises(StoreError, match=r"c\.sqlite3 cannot be opened: "):
+        Store(path)
+    assert path.is_dir()
+
+
+def test_a_conversation_that_another_app_deleted_is_told_to_be_gone(store: Store) -> None:
+    conversation = store.begin()
+    other = Store(store.path)
+    other.delete(conversation)
+    with pytest.raises(StoreError, match="was deleted in the meantime: begin a new one"):
+        store.add(conversation, "user", "x")
+    other.close()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import re
 import threading
-from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
@@ -149,17 +148,6 @@ async def test_a_new_conversation_begins_with_the_welcome(app: TutorApp) -> None
         assert not app.query(Turn)
 
 
-async def test_the_sessions_list_resumes_a_conversation(app: TutorApp) -> None:
-    async with app.run_test(size=(120, 40)) as pilot:
-        await ask(pilot, QUESTION)
-        await pilot.press("ctrl+n")
-        await wait_until(pilot, lambda: not app.query(Turn))
-        await pilot.press("f9")
-        await wait_until(pilot, lambda: isinstance(app.screen, SessionList))
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: bool(app.query(Turn)))
-
-
 async def test_an_example_of_the_welcome_is_asked_when_pressed(app: TutorApp) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await wait_until(pilot, lambda: app.chat.tutor is not None)
@@ -202,18 +190,6 @@ async def test_keys_beyond_the_limit_of_a_question_are_refused(app: TutorApp) ->
         await pilot.press("y")
         assert len(app.chat.composer.text) == 4_000
         await wait_until(pilot, lambda: len(app._notifications) > 0)
-
-
-async def test_the_sessions_list_exports_a_conversation_by_key(
-    app: TutorApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    app.store.add(app.store.begin(), "user", "What is a token?")
-    async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("f9")
-        await wait_until(pilot, lambda: isinstance(app.screen, SessionList))
-        await pilot.press("ctrl+s")
-        await wait_until(pilot, lambda: (tmp_path / "conversation-1.md").exists())
 
 
 async def test_a_terminal_made_tiny_and_large_again_loses_nothing(app: TutorApp) -> None:
@@ -289,6 +265,71 @@ async def test_a_section_that_cannot_be_marked_as_read_can_be_read(app: TutorApp
         await pilot.press("down")
         await wait_until(pilot, lambda: told(app, "closed database"))
         assert isinstance(app.screen, Reader)
+
+
+async def test_a_store_that_cannot_be_read_at_the_start_is_told_and_the_app_runs(
+    app: TutorApp,
+) -> None:
+    # Known when the app was made, gone when it draws.
+    app.store.add(app.store.begin(), "user", "What is a token?")
+    app.chat.conversation = 1
+    app.store.close()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_until(pilot, lambda: told(app, "closed database"))
+        assert app.query(Welcome) and app.chat.conversation is None
+        lessons = app.query_one("#lessons", OptionList)
+        assert lessons.option_count == 13
+
+
+async def test_ticks_that_cannot_be_read_stay_as_they_were(app: TutorApp) -> None:
+    app.store.mark_read("1/what-is-a-model")
+    app.store.mark_read(app.lessons[0].sections[0].passage_id)
+    async with app.run_test(size=(120, 40)) as pilot:
+        lessons = app.query_one("#lessons", OptionList)
+        assert "◐" in str(lessons.get_option_at_index(0).prompt)
+        app.action_command("lesson", "2")
+        await wait_until(pilot, lambda: isinstance(app.screen, Reader))
+        app.store.close()
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: told(app, "closed database"))
+        assert "◐" in str(lessons.get_option_at_index(0).prompt)
+        assert "▸" in str(lessons.get_option_at_index(1).prompt)
+
+
+async def test_a_conversation_that_cannot_be_opened_leaves_the_open_one(
+    app: TutorApp, store: Store
+) -> None:
+    for question in ("What is a token?", "What is a logit?"):
+        store.add(store.begin(), "user", question)
+    app.chat.conversation = 2
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("f9")
+        await wait_until(pilot, lambda: isinstance(app.screen, SessionList))
+        store.close()
+        await pilot.press("down", "enter")
+        await wait_until(pilot, lambda: told(app, "closed database"))
+        assert app.chat.conversation == 2
+        assert [turn.question for turn in app.query(Turn)] == ["What is a logit?"]
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "99", "٣" * 5_000, "-1", "x"])
+async def test_a_lesson_that_is_no_lesson_is_said_to_be_none(app: TutorApp, number: str) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.action_command("lesson", number)
+        await wait_until(pilot, lambda: told(app, "lesson"))
+        (notification,) = app._notifications
+        assert len(notification.message) < 100 and not isinstance(app.screen, Reader)
+
+
+@pytest.mark.parametrize("command", ["compare", "edit", "retry", "rename a", "export", "sessions"])
+async def test_a_command_that_needs_a_store_that_fails_is_told(app: TutorApp, command: str) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_until(pilot, lambda: app.chat.tutor is not None)
+        app.chat.conversation = app.store.begin()
+        app.store.close()
+        app.action_command(*command.split())
+        await wait_until(pilot, lambda: told(app, "closed database"))
+        assert app.is_running
 
 
 def test_leaving_during_the_start_does_not_wait_for_its_end(store: Store) -> None:

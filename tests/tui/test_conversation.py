@@ -1,13 +1,20 @@
 from __future__ import annotations
 
-import pytest
+import json
 
-from tests.tui.driver import ask, told, wait_until
+import pytest
+from textual.widgets import Static
+
+from tests.tui import driver
+from tests.tui.driver import told, wait_until
+from tutor.agent.evaluate import ask
+from tutor.agent.record import answer_record
 from tutor.agent.tutor import Tutor
 from tutor.sessions.store import Store
-from tutor.settings import Settings
+from tutor.settings import Settings, set_value
 from tutor.tui.app import TutorApp
 from tutor.tui.conversation import SHOWN, Conversation, Earlier, SourceLink, Turn
+from tutor.tui.inspector import Inspector
 
 
 @pytest.fixture
@@ -19,7 +26,7 @@ async def test_a_source_about_the_tutor_itself_says_that_it_stands_in_no_lesson(
     app: TutorApp,
 ) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
-        await ask(pilot, "How many layers do you have?")
+        await driver.ask(pilot, "How many layers do you have?")
         source = app.query(SourceLink).first()
         assert str(source.render()).startswith("[1] the tutor itself")
         source.focus()
@@ -68,3 +75,77 @@ async def test_a_conversation_that_grows_keeps_few_turns_on_the_screen(
         await pilot.pause()
         assert questions_shown(app) == [f"question {n}" for n in range(20, 31)]
         assert "20 earlier turns" in str(app.query_one(Earlier).render())
+
+
+async def test_earlier_turns_that_cannot_be_read_are_told(app: TutorApp, store: Store) -> None:
+    long_conversation(store, 25)
+    app.chat.conversation = store.conversations()[0].id
+    async with app.run_test(size=(120, 40)) as pilot:
+        store.close()
+        app.query_one(Earlier).focus()
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: told(app, "closed database"))
+        assert len(app.query(Turn)) == SHOWN and app.query_one(Earlier).display
+
+
+@pytest.mark.parametrize("answer", ['{"answer": "A to', "[" * 100_000, "[]", "{}"])
+async def test_a_damaged_answer_is_shown_by_its_text_and_can_be_asked_about(
+    app: TutorApp, store: Store, answer: str
+) -> None:
+    conversation = store.begin()
+    store.add(conversation, "user", "What is a token?")
+    stored = store.add(conversation, "assistant", "")
+    store.update(stored, "A token is a piece of text.", answer=answer)
+    app.chat.conversation = conversation
+    async with app.run_test(size=(120, 40)) as pilot:
+        turn = app.query(Turn).last()
+        assert turn.evidence == "A token is a piece of text."
+        state = turn.query_one(".state", Static)
+        assert "damaged: ask again" in str(state.render())
+        (kept,) = app.chat.history()
+        assert (kept.question, kept.answer) == ("What is a token?", "A token is a piece of text.")
+        await pilot.press("f4")
+        await wait_until(pilot, lambda: isinstance(app.screen, Inspector))
+
+
+async def test_answers_of_two_apps_stand_below_their_own_questions(
+    store: Store, tutor: Tutor
+) -> None:
+    settings = set_value(Settings(), "max_tokens", 4)
+    questions = ("What is a token?", "How many layers do you have?")
+    other = Store(store.path)
+    conversation = store.begin()
+    # Both ask before either is answered; the first one to ask is answered last.
+    for kept, question in zip((store, other), questions, strict=True):
+        kept.add(conversation, "user", question)
+    for kept, question in zip((other, store), reversed(questions), strict=True):
+        record = answer_record(ask(tutor, question, (), settings.sampling))
+        kept.update(kept.add(conversation, "assistant", ""), "x", answer=json.dumps(record))
+    other.close()
+    app = TutorApp(store, lambda settings, progress: tutor, settings)
+    async with app.run_test(size=(120, 40)):
+        assert questions_shown(app) == list(questions)
+        token, layers = app.query(Turn)
+        assert "piece of text" in token.evidence and "30 layers" in layers.evidence
+        assert [turn.question for turn in app.chat.history()] == list(questions)
+
+
+async def test_two_apps_in_one_conversation_lose_nothing(store: Store, tutor: Tutor) -> None:
+    settings = set_value(Settings(), "max_tokens", 4)
+    conversation = store.begin()
+    other = Store(store.path)
+    apps = [TutorApp(s, lambda settings, progress: tutor, settings) for s in (store, other)]
+    asked = ["What is a token?", "How many layers do you have?", "What is a logit?"]
+    async with (
+        apps[0].run_test(size=(120, 40)) as first,
+        apps[1].run_test(size=(120, 40)) as second,
+    ):
+        for pilot, question in zip((first, second, first), asked, strict=True):
+            turn = await driver.ask(pilot, question)
+            # Each sees what it asked itself, and speaks with all in mind.
+            assert turn.question == question
+        for app in apps:
+            assert app.chat.conversation == conversation
+            assert [turn.question for turn in app.chat.history()] == asked
+    other.close()
+    assert [m.text for m in store.messages(conversation) if m.role == "user"] == asked

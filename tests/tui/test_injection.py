@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.pilot import Pilot
 from textual.widgets import Markdown
 
-from tests.tui.driver import ask, wait_until
+from tests.tui.driver import ask, told, wait_until
 from tutor.agent.tutor import Tutor
 from tutor.home import Home
 from tutor.sessions.store import Store
@@ -283,3 +283,14 @@ async def test_control_tokens_in_a_question_are_plain_text_to_the_model(
         await wait_until(pilot, lambda: isinstance(app.screen, PromptView))
         await pilot.pause(0.1)
         assert not app.obeyed
+
+
+async def test_what_is_copied_holds_nothing_that_a_terminal_obeys(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.chat._begin("What is a token?")
+        turn = app.query(Turn).last()
+        await turn.show_evidence("a \x1b[2Jtoken\r", [])
+        await turn.add_words("is \x1b]0;owned\x07a \u202epiece\nof text")
+        await pilot.press("ctrl+y")
+        await wait_until(pilot, lambda: told(app, "answer copied"))
+        assert app.clipboard == "a [2Jtoken \n\nis ]0;owneda piece\nof text"

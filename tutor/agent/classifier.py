@@ -1,6 +1,7 @@
-"""A softmax regression from sentence vectors to intents, trained once and kept in the cache.
+"""Tells intents by a text's sentence vector and by its wording, trained once and kept in the cache.
 
-scikit-learn fits it; deciding is one matrix product, so that the chat imports numpy only.
+Either is a regression of its own, and their log-probabilities are mixed. scikit-learn fits them;
+deciding is a matrix product and a sum, so that the chat imports numpy only.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -19,8 +21,9 @@ from index.encoder import Vectors
 from index.passages import unanswered
 from index.retriever import Retriever
 from index.shipped import ShippedEncoder
+from tutor.agent.wording import Family, Wording, fitted
 
-_VERSION = 6
+_VERSION = 7
 _STRENGTH = 40.0
 """The inverse of the L2 penalty. Chosen on dev."""
 _QUESTIONS = 6_000
@@ -30,18 +33,25 @@ _QUESTION_WEIGHT = 1.0
 """Of one question against one phrase. Chosen on dev: acting on a question is the worse error."""
 
 
+_WORDING = 0.6
+"""The share of the wording in the mixed log-probabilities; the rest is the vector's. Chosen on dev."""
+
+
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """`weights` (intents, 384) and `bias` (intents,) of a softmax over `intents`."""
+    """`weights` (intents, 384) and `bias` (intents,) of a softmax over `intents`, and their wording."""
 
     intents: tuple[str, ...]
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
+    wording: Wording
 
-    def decide(self, vector: Vectors) -> tuple[str, float]:
-        """The likeliest intent of a text's vector (384,), and its probability."""
+    def decide(self, text: str, vector: Vectors) -> tuple[str, float]:
+        """The likeliest intent of a text with this vector (384,), and its probability."""
         logits = self.weights @ vector + self.bias
-        p = np.exp(logits - logits.max())
+        by_vector = logits - np.logaddexp.reduce(logits)
+        mixed = (1 - _WORDING) * by_vector + _WORDING * self.wording.log_p(text)
+        p = np.exp(mixed - mixed.max())
         best = int(p.argmax())
         return self.intents[best], float(p[best] / p.sum())
 
@@ -65,27 +75,56 @@ class Classifier:
             if (kept := _read(file)) is not None:
                 return kept
             found = _fit(
+                [*texts, *aside, *asked],
                 np.concatenate([shipped.encode([*texts, *aside]), [v for _, v in questions]]),
                 [*labels, *[QUESTION] * (len(aside) + len(questions))],
             )
             for old in file.parent.glob("intents-*.npz"):
                 old.unlink(missing_ok=True)
             draft = file.with_name("intents.part.npz")
-            np.savez(draft, intents=np.array(found.intents), weights=found.weights, bias=found.bias)
+            np.savez(draft, **_arrays(found))  # type: ignore[arg-type]
             draft.replace(file)
         return found
+
+
+def _arrays(classifier: Classifier) -> dict[str, NDArray[Any]]:
+    """What is kept of it."""
+    arrays: dict[str, NDArray[Any]] = {
+        "intents": np.array(classifier.intents),
+        "weights": classifier.weights,
+        "bias": classifier.bias,
+        "wording_bias": classifier.wording.bias,
+    }
+    for name, family in (("words", classifier.wording.words), ("parts", classifier.wording.parts)):
+        arrays[f"{name}_grams"] = np.array(sorted(family.columns, key=family.columns.__getitem__))
+        arrays[f"{name}_idf"] = family.idf
+        arrays[f"{name}_weights"] = family.weights.astype(np.float16)
+    return arrays
 
 
 def _read(file: Path) -> Classifier | None:
     try:
         with np.load(file, allow_pickle=False) as kept:
-            return Classifier(tuple(map(str, kept["intents"])), kept["weights"], kept["bias"])
+            words, parts = (
+                Family(
+                    {gram: n for n, gram in enumerate(kept[f"{name}_grams"].tolist())},
+                    kept[f"{name}_idf"],
+                    kept[f"{name}_weights"].astype(np.float32),
+                )
+                for name in ("words", "parts")
+            )
+            return Classifier(
+                tuple(map(str, kept["intents"])),
+                kept["weights"],
+                kept["bias"],
+                Wording(words, parts, kept["wording_bias"]),
+            )
     # A missing or cut-off file is made anew; numpy and zipfile raise many types.
     except Exception:
         return None
 
 
-def _fit(vectors: Vectors, labels: Sequence[str]) -> Classifier:
+def _fit(texts: Sequence[str], vectors: Vectors, labels: Sequence[str]) -> Classifier:
     from sklearn.linear_model import LogisticRegression
 
     weights = dict.fromkeys(labels, 1.0) | {QUESTION: _QUESTION_WEIGHT}
@@ -95,4 +134,5 @@ def _fit(vectors: Vectors, labels: Sequence[str]) -> Classifier:
         tuple(map(str, model.classes_)),
         model.coef_.astype(np.float32),
         model.intercept_.astype(np.float32),
+        fitted(texts, labels),
     )

@@ -38,17 +38,37 @@ def answer_record(answer: Answer) -> dict[str, Any]:
     }
 
 
+def kept_record(stored: str) -> dict[str, Any] | None:
+    """A finished turn as the store has it; None where there is none, or a damaged one."""
+    try:
+        record = json.loads(stored)
+        return record if _is_whole(record) else None
+    # Too many brackets are a RecursionError; of another kind, it has other fields or none at all.
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _is_whole(record: dict[str, Any]) -> bool:
+    """Whether all that is read of a kept record is there. Raises KeyError or TypeError."""
+    texts = [record[name] for name in ("answer", "answer_source", "model_text", "stop_reason")]
+    for source in record["sources"]:
+        texts += [source["section"], source["passage_id"], f"{source['lesson']:d}"]
+    for sentence in record["grounding"]["sentences"]:
+        texts += [sentence["text"], f"{sentence['supported']:d}"]
+    texts += [record.get("adapter") or "", f"{record.get('adapter_scale', 1):g}"]
+    return all(isinstance(text, str) for text in texts)
+
+
 def exchange(question: str, text: str, record: str) -> Exchange:
     """A stored turn as the history of a later one: what was shown as the answer.
 
-    `record` may be empty (a cut answer); then `text` stands for it.
+    `record` may be empty (a cut answer) or damaged; then `text` stands for it.
     """
-    if not record:
+    if (kept := kept_record(record)) is None:
         return Exchange(question, text)
-    kept = json.loads(record)
     sources = kept["sources"]
     best = sources[0]["passage_id"] if sources else None
-    return Exchange(question, kept["answer"], best, kept["intent"] != QUESTION)
+    return Exchange(question, kept["answer"], best, kept.get("intent", QUESTION) != QUESTION)
 
 
 def struck(record: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """Tells a request ("cut this sentence: ...") from a question, and finds what it is about.
 
-Nothing here is a list of words: a softmax regression over sentence vectors learns from the phrases
-of corpus/intents, with the question bank as the examples of what is no request. What a request is
-about, its payload, may be any text: what is quoted, what follows a colon, or the end of the text
+Nothing here is a list of words: regressions over sentence vectors and over wordings learn from the
+phrases of corpus/intents, with the question bank as the examples of what is no request. What a
+request is about, its payload, may be any text: what is quoted, what follows a colon, or the end of the text
 whose removal makes the rest most like a known phrase of that intent.
 """
 
@@ -76,8 +76,9 @@ class Router:
         if len(text) >= _LONGEST and len(readings) == 1:
             return Route(QUESTION, None, 1.0)
         # What is marked as a payload says nothing about what is wanted.
-        intent, p = self._classifier.decide(self._encoder.encode_one(readings[-1].head))
-        if intent == QUESTION or p < THRESHOLD or self._is_known(text, readings[-1].head, intent):
+        head = readings[-1].head
+        intent, p = self._classifier.decide(head, self._encoder.encode_one(head))
+        if intent == QUESTION or p < THRESHOLD or self._is_known(text, head, intent):
             return Route(QUESTION, None, p)
         return Route(intent, self._payload(intent, text, readings), p)
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import os
+import signal
 import sys
+import threading
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from tutor.cli.main import UseError
 from tutor.home import Home
 from tutor.sessions.store import Store
 from tutor.settings import Settings, from_environment, load, names, save, set_value
+
+if TYPE_CHECKING:
+    from tutor.tui.app import TutorApp
+
+PATIENCE = 5.0
+"""Seconds that the app has to leave when a signal ends it."""
 
 
 def run_app(arguments: argparse.Namespace) -> int:
@@ -38,15 +48,40 @@ def run_app(arguments: argparse.Namespace) -> int:
 
     app = TutorApp(store, open_tutor, settings, partial(keep_changes, home.settings_file))
     try:
-        app.run()
+        status = asyncio.run(_until_left(app))
     finally:
         store.close()
     if app.opening:
         # Python cannot end in order while a thread is in native code. Nothing is lost: what is
         # prepared is put into its place only when it is whole.
         sys.stdout.flush()
-        os._exit(0)
-    return 0
+        os._exit(status)
+    return status
+
+
+async def _until_left(app: TutorApp) -> int:
+    """Runs the app. A signal ends it as its key does, so that the terminal is as it was before."""
+    loop = asyncio.get_running_loop()
+    status = 0
+
+    def leave() -> None:
+        app.chat.stop()
+        app.exit()
+
+    def ended(number: int, frame: FrameType | None) -> None:
+        nonlocal status
+        status = 128 + number
+        # Drawing waits without end where the terminal itself has gone.
+        last = threading.Timer(PATIENCE, os._exit, [status])
+        last.daemon = True
+        last.start()
+        loop.call_soon_threadsafe(leave)
+
+    for name in ("SIGTERM", "SIGHUP", "SIGINT"):
+        if hasattr(signal, name):  # Windows knows no SIGHUP
+            signal.signal(getattr(signal, name), ended)
+    await app.run_async()
+    return status or app.return_code or 0
 
 
 def keep_changes(file: Path, before: Settings, after: Settings) -> None:

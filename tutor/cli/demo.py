@@ -30,12 +30,11 @@ def run_demo(arguments: argparse.Namespace) -> int:
     home = Home.locate().create()
     settings = settings_of(arguments, home)
 
-    from rich.console import Console
-
     from tutor.agent.tutor import Tutor
+    from tutor.cli.console import PlainConsole
     from tutor.demos.demo import Run
 
-    console = Console(highlight=False, markup=False)
+    console = PlainConsole()
     prediction = found.predict(inputs)
     asking = not arguments.json and sys.stdin.isatty() and sys.stdout.isatty()
     guess = _guess(console, prediction) if asking else None
@@ -136,5 +135,7 @@ def _guess(console: Any, prediction: Any) -> int | None:
     except EOFError:  # Ctrl+D
         console.print()
         return None
-    inside = typed.isdecimal() and 1 <= int(typed) <= len(prediction.choices)
+    # Python reads no number of thousands of digits.
+    short = typed.isdecimal() and len(typed) < 4
+    inside = short and 1 <= int(typed) <= len(prediction.choices)
     return int(typed) - 1 if inside else None

@@ -100,10 +100,11 @@ def _next_json(engine: Engine, found: NextToken) -> dict[str, Any]:
 
 
 def _print_next(engine: Engine, found: NextToken) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False, markup=False)
+    from tutor.cli.console import PlainConsole
+
+    console = PlainConsole()
     table = Table("token", "id", "logit", "p (all)", "p (drawn)", "", box=None, pad_edge=False)
     for c in found.step.candidates:
         mark = "drawn" if c.id == found.step.chosen else f"cut by {c.cut_by}" if c.cut_by else ""
@@ -182,13 +183,13 @@ def _compare_json(question: str, compared: Compared) -> dict[str, Any]:
 
 def _print_compare(compared: Compared) -> None:
     from rich.columns import Columns
-    from rich.console import Console
     from rich.panel import Panel
     from rich.text import Text
 
     from tutor.agent.compare import difference
+    from tutor.cli.console import PlainConsole
 
-    console = Console(highlight=False, markup=False)
+    console = PlainConsole()
     base = compared.results[0].column
     panels = []
     for n, (result, parting) in enumerate(

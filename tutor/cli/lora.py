@@ -102,12 +102,12 @@ def run_compare(arguments: argparse.Namespace) -> int:
     """Base and tuned model on gold questions, without and with the lessons, and all layers."""
     from dataclasses import asdict
 
-    from rich.console import Console
     from rich.table import Table
 
     from corpus import load_gold
     from tutor.agent.tutor import Tutor
     from tutor.agent.variants import NONE
+    from tutor.cli.console import PlainConsole
     from tutor.lora.compare import compare
 
     questions = [q for q in load_gold(arguments.split) if q.answerable]
@@ -141,7 +141,7 @@ def run_compare(arguments: argparse.Namespace) -> int:
             f"{w.words:.0f}",
             f"{w.tokens_per_second:.0f}",
         )
-    Console(highlight=False).print(table, f"{len(questions)} questions of {arguments.split}")
+    PlainConsole().print(table, f"{len(questions)} questions of {arguments.split}")
     return 0
 
 
@@ -205,12 +205,11 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
 
 
 def _draw(losses: list[float]) -> None:
-    from rich.console import Console
-
+    from tutor.cli.console import PlainConsole
     from tutor.demos.figures import Line, Plot
     from tutor.drawing import draw
 
-    console = Console()
+    console = PlainConsole()
     line = Line("loss", tuple(map(float, range(1, len(losses) + 1))), tuple(losses))
     figure = Plot("Loss of the answers, nats a token", (line,), "step", "loss")
     console.print(draw(figure, console.width, colour=console.is_terminal))

@@ -2,7 +2,7 @@
 
 Nothing heavy is imported here: each command imports what it needs when it runs, so that
 `tutor --help` is instant. Status: 0 done, 1 the thing asked for failed, 2 wrong use, 130
-interrupted.
+interrupted (128 + N where signal N ended the app).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
@@ -235,24 +236,26 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
-    # Before any dependency is imported: nothing may telephone home or fork warnings.
-    os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # Before any dependency is imported: nothing may telephone home, whatever the user's own
+    # environment allows other programs.
+    os.environ["ANONYMIZED_TELEMETRY"] = "False"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    # Else every fork warns.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        arguments = parser().parse_args(argv)
-        module, _, function = arguments.run.partition(":")
-        return int(getattr(import_module(f"tutor.cli.{module}"), function)(arguments) or 0)
+        status = _run(argv)
+        # Not at Python's own end, where what goes wrong would be told in its words.
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): not an error, and nothing more to say.
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        _drop_output()
         return 0
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else WRONG_USE
     except OSError as error:  # a full disk, say
+        _drop_output()
         where = f"{error.filename}: " if error.filename else ""
         _complain(f"{where}{error.strerror or error}")
         return FAILED
@@ -262,3 +265,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         _complain(str(error))
         return WRONG_USE if name in USE_ERRORS else FAILED
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = parser().parse_args(argv)
+    except SystemExit as stop:  # --help, or a wrong use that was told
+        return stop.code if isinstance(stop.code, int) else WRONG_USE
+    module, _, function = arguments.run.partition(":")
+    return int(getattr(import_module(f"tutor.cli.{module}"), function)(arguments) or 0)
+
+
+def _drop_output() -> None:
+    """What standard output could not take is let go of: Python would try it again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

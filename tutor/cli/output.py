@@ -57,7 +57,8 @@ def read_batch(name: str, beside: object = None) -> Iterator[tuple[str, dict[str
         where = f"{name}, line {number}"
         try:
             value = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        # Not JSON, brackets without end, or (a ValueError too) a number of thousands of digits.
+        except (ValueError, RecursionError) as error:
             raise UseError(f"{where}: not JSON: {error}") from error
         if not isinstance(value, dict):
             raise UseError(f"{where}: expected an object {{...}}")

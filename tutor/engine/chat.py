@@ -76,7 +76,8 @@ def _parts(stand_ins: list[dict[str, str]], template: str, framing: Framing) -> 
             bos_token=framing.bos,
             eos_token=framing.eos,
         )
-    except TemplateError as error:
+    # A template is a program from elsewhere: it may fail in every way that Python knows.
+    except Exception as error:
         raise ModelFileError(f"the model's chat template cannot be used: {error}") from error
     parts = _PLACEHOLDER.split(text)
     wanted = _PLACEHOLDER.findall("".join(message["content"] for message in stand_ins))

@@ -132,13 +132,14 @@ def _notes(
 
 
 def _answer(answer: str, sentences: Sequence[str]) -> str:
-    """The card's answer, and after it the first sentence that says more than it does."""
+    """The card's answer, and after it every sentence that says more than what stands before it."""
     said = set(content_words(answer))
     for sentence in sentences:
         words = set(content_words(sentence))
         whole = sentence.endswith((".", "!", "?")) and not _VERDICT.match(sentence)
         if whole and len(words - said) > _NEW * len(words):
-            return f"{answer} {sentence}"
+            answer = f"{answer} {sentence}"
+            said |= words
     return answer
 
 

@@ -22,11 +22,19 @@ def conversation_json(store: Store, id: int) -> dict[str, Any]:
             "text": message.text,
             "state": message.state,
             "created": message.created,
-            "answer": json.loads(message.answer) if message.answer else None,
+            "answer": _answer(message.answer),
         }
         for message in store.messages(id)
     ]
     return asdict(conversation) | {"messages": messages}
+
+
+def _answer(kept: str) -> Any:
+    """The kept answer; the text as it stands where it is damaged, since an export loses nothing."""
+    try:
+        return json.loads(kept) if kept else None
+    except (ValueError, RecursionError):
+        return kept
 
 
 def conversation_markdown(store: Store, id: int) -> str:

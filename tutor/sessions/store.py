@@ -128,7 +128,16 @@ class Store:
         with self._lock:
             try:
                 yield
+            # Every row hangs on its conversation.
+            except sqlite3.IntegrityError as error:
+                raise StoreError(
+                    "this conversation was deleted in the meantime: begin a new one (Ctrl+N)"
+                ) from error
             except sqlite3.Error as error:
+                if "lock" in str(error):
+                    raise StoreError(
+                        f"{self.path} is locked by another program: close it, then try again"
+                    ) from error
                 raise StoreError(f"{self.path}: {error}") from error
 
     def _rows(self, sql: str, values: Iterable[Any] = ()) -> list[Any]:

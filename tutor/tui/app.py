@@ -102,7 +102,11 @@ class TutorApp(TunableApp):
         self._show_lessons()
         if self.store.notice:
             self.notify(self.store.notice, severity="warning", markup=False, timeout=20)
-        await self._show_conversation(self.chat.conversation)
+        try:
+            await self._show_conversation(self.chat.conversation)
+        except StoreError as error:
+            self.complain(str(error))
+            await self._show_conversation(None)
         # Loading shares the interpreter with the screen: the first frame goes first.
         self.call_after_refresh(self._opening.start)
 
@@ -143,11 +147,17 @@ class TutorApp(TunableApp):
             self.complain(event.reason)
 
     def _show_lessons(self) -> None:
-        self.query_one(LessonList).show(self.lessons, self.store.read_sections(), self.chat.lesson)
+        panel = self.query_one(LessonList)
+        try:
+            panel.read = self.store.read_sections()
+        except StoreError as error:  # the ticks stay as they were
+            self.complain(str(error))
+        panel.show(self.lessons, self.chat.lesson)
 
     async def _show_conversation(self, id: int | None) -> None:
+        title = self.store.conversation(id).title if id else ""
         await self.chat.show(id)
-        self.sub_title = self.store.conversation(id).title if id else ""
+        self.sub_title = title
 
     def action_stop(self) -> None:
         """Escape: stops an answer, closes a drawer, and goes to the input."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -14,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Tree
 from textual.widgets.tree import TreeNode
 
+from tutor.agent.record import kept_record
 from tutor.sessions.store import StoredMessage
 from tutor.text import plain
 
@@ -51,7 +51,8 @@ class BranchTree(ModalScreen[StoredMessage | None]):
 
     def _label(self, branch: StoredMessage) -> Text:
         here = "▸ " if branch.id == self._current else ""
-        words = json.loads(branch.answer)["model_text"] if branch.answer else branch.text
+        record = kept_record(branch.answer)
+        words = record["model_text"] if record else branch.text
         words = " ".join(plain(words).split())
         where = "first answer" if branch.fork is None else f"from token {branch.fork + 1}"
         shown = words if len(words) <= _PREVIEW else f"…{words[-_PREVIEW:]}"

@@ -15,7 +15,7 @@ from textual.containers import Vertical
 
 from tutor.agent.branch import BranchError, picked
 from tutor.agent.question import QuestionError, checked
-from tutor.agent.record import answer_record, exchange
+from tutor.agent.record import answer_record, kept_record
 from tutor.agent.trace import Trace, traced, unpack
 from tutor.agent.turn import Exchange
 from tutor.demos.demo import Shown
@@ -23,9 +23,10 @@ from tutor.engine.events import TokenEvent
 from tutor.engine.settings import Sampling
 from tutor.sessions.store import Store, StoredMessage, StoreError
 from tutor.settings import Settings
+from tutor.text import plain
 from tutor.tui import answering
 from tutor.tui.composer import Composer
-from tutor.tui.conversation import Conversation, Earlier, Turn
+from tutor.tui.conversation import Conversation, Earlier, Turn, exchanges
 from tutor.tui.messages import CommandTyped, Evidence, Failed, Finished, Progress, Words
 from tutor.tui.welcome import Example, Welcome
 
@@ -79,10 +80,13 @@ class Chat(Vertical):
     # Which conversation is shown
 
     async def show(self, conversation: int | None) -> None:
-        """Shows another conversation (None: a new one); a running answer is stopped."""
+        """Shows another conversation (None: a new one); a running answer is stopped.
+
+        Raises StoreError; then the one that was shown still is.
+        """
+        messages = self._store.messages(conversation) if conversation else []
         self.stop()
         self.conversation = conversation
-        messages = self._store.messages(conversation) if conversation else []
         self.composer.past = [m.text for m in messages if m.role == "user"]
         view = self.query_one(Conversation)
         await view.show(messages)
@@ -186,14 +190,8 @@ class Chat(Vertical):
         self._answer(tutor, turn, history, conversation, self._cancel)
 
     def history(self) -> list[Exchange]:
-        """The earlier turns of this conversation, oldest first."""
-        found, question = [], ""
-        for message in self._store.messages(self.conversation) if self.conversation else []:
-            if message.role == "user":
-                question = message.text
-            elif message.text:
-                found.append(exchange(question, message.text, message.answer))
-        return found
+        """The earlier turns of this conversation, oldest first. Raises StoreError."""
+        return exchanges(self._store.messages(self.conversation) if self.conversation else [])
 
     @work(thread=True, group="answer", exit_on_error=False)
     def _answer(
@@ -321,12 +319,15 @@ class Chat(Vertical):
         )
 
     def branches(self, turn: Turn) -> list[StoredMessage]:
-        """All answers of the turn, the first one first."""
-        return self._store.branches(turn.message) if turn.message is not None else []
+        """All answers of the turn, the first one first; none where the store cannot tell."""
+        with self._told():
+            return self._store.branches(turn.message) if turn.message is not None else []
+        return []
 
     async def show_branch(self, turn: Turn, branch: StoredMessage) -> None:
         """Shows another answer of the turn, which history and export then take."""
-        if self.answering or not branch.answer:
+        record = kept_record(branch.answer)
+        if self.answering or record is None:
             self._complain(self.busy if self.answering else _UNFINISHED)
             return
         async with self.changing:
@@ -334,7 +335,7 @@ class Chat(Vertical):
                 self._store.show_branch(branch.id)
                 await turn.clear_words()
                 turn.message, turn.prompt = branch.id, None
-                await turn.show_record(json.loads(branch.answer))
+                await turn.show_record(record)
 
     # Stopping and taking back
 
@@ -378,11 +379,12 @@ class Chat(Vertical):
         return turns.last() if turns else None
 
     def last_answer(self) -> str:
-        """What the last turn shows, as text; empty where there is none."""
+        """What the last turn shows, as harmless text; empty where there is none."""
         turns = self.query(Turn)
         if not turns:
             return ""
-        return "\n\n".join(filter(None, (turns.last().evidence, turns.last().words)))
+        # Where it is pasted, into a shell say, no filter of ours stands before it any more.
+        return plain("\n\n".join(filter(None, (turns.last().evidence, turns.last().words))))
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeAlias
 
@@ -14,8 +13,8 @@ from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
 from tutor.agent.prompt import Prompt
-from tutor.agent.record import struck
-from tutor.agent.turn import place_of
+from tutor.agent.record import exchange, kept_record, struck
+from tutor.agent.turn import Exchange, place_of
 from tutor.engine.events import TokenEvent
 from tutor.sessions.store import StoredMessage
 from tutor.text import plain
@@ -24,6 +23,7 @@ SHOWN = 10
 """Turns of a stored conversation that are shown at once."""
 
 _Stored: TypeAlias = tuple[str, StoredMessage | None]
+_DAMAGED = "what was kept beside this answer is damaged: ask again to see its sources"
 
 
 class SourceLink(Static, can_focus=True):
@@ -109,13 +109,13 @@ class Turn(Vertical):
             self._stream = None
 
     async def show_message(self, message: StoredMessage) -> None:
-        """An answer as the store has it, whole or cut off by the end of the app."""
+        """An answer as the store has it: whole, cut off by the end of the app, or damaged."""
         self.message = message.id
-        if message.answer:
-            await self.show_record(json.loads(message.answer))
+        if (record := kept_record(message.answer)) is not None:
+            await self.show_record(record)
         else:
             await self.show_evidence(message.text, [])
-            self.show_state("stopped before its end")
+            self.show_state(_DAMAGED if message.answer else "stopped before its end")
 
     async def show_record(self, record: dict[str, Any]) -> None:
         """A finished answer, as it was stored."""
@@ -231,6 +231,15 @@ class Conversation(VerticalScroll):
             line.count(self._above)
 
 
+def exchanges(messages: Sequence[StoredMessage]) -> list[Exchange]:
+    """What was asked and answered in a stored conversation, oldest first."""
+    return [
+        exchange(question, answer.text, answer.answer)
+        for question, answer in _turns(messages)
+        if answer is not None and answer.text
+    ]
+
+
 def _turns(messages: Sequence[StoredMessage]) -> list[_Stored]:
     """Each question with its answer; None where it never began."""
     found: list[_Stored] = []
@@ -238,5 +247,18 @@ def _turns(messages: Sequence[StoredMessage]) -> list[_Stored]:
         if message.role == "user":
             found.append((message.text, None))
         elif found:
-            found[-1] = (found[-1][0], message)
+            place = _place_of(message, found)
+            found[place] = (found[place][0], message)
     return found
+
+
+def _place_of(answer: StoredMessage, turns: Sequence[_Stored]) -> int:
+    """The turn that an answer belongs to: the last one, or else the last one that it names.
+
+    Two apps in one conversation may both ask before either is answered.
+    """
+    waiting = [n for n, (_, answered) in enumerate(turns) if answered is None]
+    if len(waiting) > 1 and (record := kept_record(answer.answer)) is not None:
+        named = [n for n in waiting if turns[n][0] == record.get("question")]
+        waiting = named or waiting
+    return waiting[-1] if waiting else len(turns) - 1

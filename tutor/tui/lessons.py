@@ -15,23 +15,25 @@ class LessonList(OptionList):
     def __init__(self) -> None:
         super().__init__(id="lessons", classes="panel", markup=False)
         self.border_title = "Lessons"
-        self._shown: tuple[list[Lesson], set[str], int | None] = ([], set(), None)
+        self.read: set[str] = set()
+        """The sections that were read, by their passage ids."""
+        self._shown: tuple[list[Lesson], int | None] = ([], None)
 
-    def show(self, lessons: list[Lesson], read: set[str], opened: int | None) -> None:
+    def show(self, lessons: list[Lesson], opened: int | None) -> None:
         """Draws the list anew: a tick for a lesson read whole, a half for one begun."""
-        self._shown = (lessons, read, opened)
+        self._shown = (lessons, opened)
         self._draw()
 
     def on_resize(self) -> None:
         self._draw()
 
     def _draw(self) -> None:
-        lessons, read, opened = self._shown
+        lessons, opened = self._shown
         at = self.highlighted
         room = self.scrollable_content_region.width - 2
         self.clear_options()
         for lesson in lessons:
-            done = sum(section.passage_id in read for section in lesson.sections)
+            done = sum(section.passage_id in self.read for section in lesson.sections)
             mark = "✓" if done == len(lesson.sections) else "◐" if done else "·"
             here = "▸" if lesson.number == opened else " "
             row = Text(f"{here}{lesson.number:>2} {lesson.title}")

@@ -46,8 +46,13 @@ class SessionList(ModalScreen[Choice | None]):
 
     def _fill(self, search: str = "") -> None:
         options = self.query_one(OptionList)
+        try:
+            conversations = self._store.conversations(search)
+        except StoreError as error:  # what is listed stays
+            self._complain(error)
+            return
         options.clear_options()
-        for found in self._store.conversations(search):
+        for found in conversations:
             here = "▸" if found.id == self._current else " "
             title = plain(found.title) or "(empty)"
             options.add_option(
@@ -80,7 +85,7 @@ class SessionList(ModalScreen[Choice | None]):
         try:
             self._store.rename(self._chosen, name)
         except StoreError as error:
-            self.notify(str(error), severity="warning", markup=False)
+            self._complain(error)
             return
         at = options.highlighted
         self.query_one(Input).value = ""
@@ -104,5 +109,9 @@ class SessionList(ModalScreen[Choice | None]):
             try:
                 self._store.delete(chosen)
             except StoreError as error:
-                self.notify(str(error), severity="warning", markup=False)
-            self._fill(self.query_one(Input).value)
+                self._complain(error)
+            else:
+                self._fill(self.query_one(Input).value)
+
+    def _complain(self, error: StoreError) -> None:
+        self.notify(str(error), severity="warning", markup=False)
