@@ -58,12 +58,12 @@ def figures(learner: Learner, turn: int, began: float) -> str:
     )
 
 
-async def soak(turns: int, seed: int, folder: Path) -> str:
+async def soak(turns: int, seed: int, folder: Path, home: Home) -> str:
     """Uses the app for so many turns. Gives the first error and what led to it; empty without."""
-    home = Home.locate().create()
     store = Store(folder / "conversations.sqlite3")
     app = TutorApp(store, lambda settings, told: Tutor.open(home, settings, told), Settings())
     learner = Learner(app, seed)
+    told_before = threading.excepthook
     threading.excepthook = lambda hook: learner.faults.append(
         "".join(traceback.format_exception(hook.exc_type, hook.exc_value, hook.exc_traceback))
     )
@@ -86,6 +86,7 @@ async def soak(turns: int, seed: int, folder: Path) -> str:
         steps = "\n".join(f"  {step}" for step in learner.steps)
         return f"turn {turn}, seed {seed}:\n{traceback.format_exc()}\nafter these steps:\n{steps}"
     finally:
+        threading.excepthook = told_before
         if app.chat.tutor:
             app.chat.tutor.close()
         store.close()
@@ -103,10 +104,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     # An export goes to the folder that one is in.
-    before = Path.cwd()
+    before, home = Path.cwd(), Home.locate().create()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        error = asyncio.run(soak(arguments.turns, arguments.seed, Path(folder)))
+        error = asyncio.run(soak(arguments.turns, arguments.seed, Path(folder), home))
         os.chdir(before)
     print(error or f"no error in {arguments.turns} turns (seed {arguments.seed})")
     return 1 if error else 0
