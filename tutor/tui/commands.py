@@ -38,9 +38,9 @@ COMMANDS = (
         "preset", "Set all knobs but seed and length at once", argument="precise, balanced or wild"
     ),
     Command("undo", "Take the last change of a setting back"),
+    Command("inspect", "Look inside the last answer, token by token", "f4"),
     Command("compare", "One question under several settings, side by side", "f5", "QUESTION"),
     Command("demo", "Predict, then see: live demonstrations", "f6", "NAME INPUT", NAMES),
-    Command("inspect", "Look inside the last answer, token by token", "f4"),
     Command("prompt", "Show the exact prompt of the last answer", "f7"),
     Command(
         "adapter",
