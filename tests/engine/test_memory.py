@@ -18,12 +18,6 @@ def model(model_path: Path) -> Iterator[Model]:
     model.close()
 
 
-@pytest.fixture
-def memory(model: Model) -> Memory:
-    model.keep(0)
-    return Memory(model)
-
-
 def test_only_what_a_prompt_does_not_share_with_memory_is_read(
     model: Model, memory: Memory
 ) -> None:

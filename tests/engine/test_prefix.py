@@ -24,12 +24,6 @@ def model(model_path: Path) -> Iterator[Model]:
 
 
 @pytest.fixture
-def memory(model: Model) -> Memory:
-    model.keep(0)
-    return Memory(model)
-
-
-@pytest.fixture
 def ids(model: Model) -> list[int]:
     return model.tokenize("You are a tutor. Answer from the notes.")
 
