@@ -51,10 +51,11 @@ def load_requests(split: Split, folder: Path | None = None) -> list[Request]:
 
 
 def _request(intent: str, phrase: str) -> Request:
-    payload = _PAYLOAD.search(phrase)
+    if not (payload := _PAYLOAD.search(phrase)):
+        return Request(intent, phrase, " ".join(phrase.split()), None)
     return Request(
         intent,
         _PAYLOAD.sub(r"\1", phrase),
         " ".join(_PAYLOAD.sub(" ", phrase).split()),
-        payload.group(1) if payload else None,
+        payload.group(1),
     )

@@ -34,7 +34,7 @@ def encoder_name() -> str:
 
 def exported(folder: Path, progress: Callable[[float], None]) -> Path:
     """The ONNX file in `folder`, made if it is not there. Raises RetrievalError if it is wrong."""
-    target = folder / f"{encoder_name()}.onnx"
+    target = _file(folder)
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,6 +42,15 @@ def exported(folder: Path, progress: Callable[[float], None]) -> Path:
         if not target.exists():
             _export(target, progress)
     return target
+
+
+def is_exported(folder: Path) -> bool:
+    """Whether it is there already, so that nobody has to wait for it."""
+    return _file(folder).exists()
+
+
+def _file(folder: Path) -> Path:
+    return folder / f"{encoder_name()}.onnx"
 
 
 def adapted() -> SentenceTransformer:

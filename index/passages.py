@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from corpus import GoldQuestion, Lesson, Section, load_gold, load_lessons
-from corpus.gold import states
 
 # A sentence ends at . ! or ? before white space and a capital, digit, quote or code; not after
 # an ellipsis, an abbreviation or an initial.
@@ -32,8 +31,8 @@ class Passage:
     """What learners asked that this section answers: the question bank's wordings."""
     answers: tuple[str, ...]
     """The bank's checked answer to each of the questions; empty where there is no bank."""
-    stating: tuple[tuple[int, ...], ...] = ()
-    """For each of the questions the places of the sentences that state a fact of its answer."""
+    facts: tuple[tuple[tuple[str, ...], ...], ...] = ()
+    """For each of the questions the facts that its answer must state, each in several phrasings."""
 
     @property
     def own_texts(self) -> list[str]:
@@ -128,16 +127,7 @@ def _with_cards(lesson: Lesson, section: Section, cards: Sequence[GoldQuestion])
         [asked for card in cards for asked in card.asked],
         [card.answer or "" for card in cards for _ in card.asked],
     )
-    stating = [
-        tuple(
-            n
-            for n, sentence in enumerate(passage.sentences)
-            if any(states(sentence, fact) for fact in card.facts)
-        )
-        for card in cards
-    ]
-    each = (found for card, found in zip(cards, stating, strict=True) for _ in card.asked)
-    return replace(passage, stating=tuple(each))
+    return replace(passage, facts=tuple(card.facts for card in cards for _ in card.asked))
 
 
 def passage_from(

@@ -13,6 +13,7 @@ from index.encoder import Encoder
 from index.passages import course_passages
 from index.retriever import Retriever
 from tutor.agent.itself import own_passages
+from tutor.agent.router import Router
 from tutor.agent.tutor import Tutor
 from tutor.engine.engine import Engine
 from tutor.engine.gguf import read_model_info
@@ -57,7 +58,10 @@ def tutor(
     engine: Engine, retriever: Retriever, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Tutor:
     home = tmp_path_factory.mktemp("tutor")
-    return Tutor(load_lessons(), retriever, engine, Home(cache, home / "data", home / "config"))
+    router = Router.open(retriever, cache)
+    return Tutor(
+        load_lessons(), retriever, router, engine, Home(cache, home / "data", home / "config")
+    )
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The program ended by SIGKILL at random moments: what was kept is whole, and it starts again.
 
-TUTOR_KILLS says how often in all: 4 by default, so that CI stays short; by hand it is run with 100.
+TUTOR_KILLS says how often in all: 5 by default, so that CI stays short; by hand it is run with 100.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from index.passages import course_passages
 from index.retriever import Retriever
 from tests.pseudo_terminal import App, environ, wait_until
 from tutor.home import Home
+from tutor.lora.dataset import Encoded
+from tutor.lora.train import Recipe, train
 from tutor.sessions.store import Store, StoredMessage
 from tutor.settings import Settings, load, save, set_value
 
-KILLS = int(os.environ.get("TUTOR_KILLS", "4"))
+KILLS = int(os.environ.get("TUTOR_KILLS", "5"))
 QUESTION = "Why does a high temperature make answers stranger?"
 # An answer that does not end by itself, so that there is something to interrupt.
 RAMBLING = {
@@ -43,7 +45,7 @@ RAMBLING = {
 
 def seeds(case: int) -> list[int]:
     """This case's share of the kills."""
-    return list(range(case, KILLS, 4))
+    return list(range(case, KILLS, 5))
 
 
 def tutor(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -238,3 +240,38 @@ def test_killed_while_preparing_the_model_the_next_start_makes_the_same_file(
     made = Path(json.loads(done.stdout)["path"])
     assert filecmp.cmp(made, model_path, shallow=False)
     assert not list(models.glob("*.part"))
+
+
+STEPS = Recipe(rank=4, epochs=30, batch=2, learning_rate=3e-3)
+EXAMPLES = [Encoded(tuple(range(100, 120)), (n, n + 1, 2)) for n in (200, 300)]
+TRAINING = """
+import sys
+from pathlib import Path
+import tutor.lora.train
+from tests.test_kill import EXAMPLES, STEPS
+tutor.lora.train._CHECKPOINT_EVERY = 1
+model, cache, to = map(Path, sys.argv[1:])
+tutor.lora.train.train(model, cache, EXAMPLES, to, STEPS)
+"""
+
+
+@pytest.mark.parametrize("seed", seeds(4))
+def test_killed_while_training_it_goes_on_to_the_same_losses(
+    tmp_path: Path, cache: Path, model_path: Path, seed: int
+) -> None:
+    draw = random.Random(seed)
+    to, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [sys.executable, "-c", TRAINING, str(model_path), str(cache), str(to)]
+    unharmed = [step.loss for step in train(model_path, cache, EXAMPLES, whole, STEPS)]
+    training = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    state = to / "checkpoint.pt"
+    wait_until(lambda: state.exists() or training.poll() is not None, "a checkpoint")
+    kill_within(4, training, draw)
+
+    if not (to / "losses.json").exists():
+        assert state.exists()
+        subprocess.run(command, check=True, capture_output=True)
+    steps = json.loads((to / "losses.json").read_text())
+    assert [step["step"] for step in steps] == list(range(1, 31))
+    assert [step["loss"] for step in steps] == pytest.approx(unharmed, abs=0.01)
+    assert (to / "adapter_model.safetensors").exists() and not state.exists()

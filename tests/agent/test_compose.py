@@ -42,7 +42,7 @@ def talk(turns: int, words: int) -> list[Exchange]:
 
 
 def dropped(engine: Engine, history: list[Exchange]) -> int:
-    return compose(engine, "What is a token?", ["A piece."], history, 160).dropped_exchanges
+    return compose(engine, "What is a token?", [], history, 160).dropped_exchanges
 
 
 def test_what_a_prompt_begins_with_holds_for_some_turns(engine: Engine) -> None:
@@ -52,6 +52,16 @@ def test_what_a_prompt_begins_with_holds_for_some_turns(engine: Engine) -> None:
 
 def test_of_a_few_long_exchanges_the_newest_stay(engine: Engine) -> None:
     assert dropped(engine, talk(3, 700)) == 1
+
+
+def test_beside_notes_the_model_is_told_of_no_earlier_question(engine: Engine) -> None:
+    done = Exchange("Cut this: a b", "Two tokens.", request=True)
+    after, alone, requested = (
+        compose(engine, "What is a token?", ["A piece."], history, 160)
+        for history in (talk(3, 20), [], [*talk(3, 20), done])
+    )
+    assert after == alone and "history" not in after.counts
+    assert 0 < requested.counts["history"] < 20
 
 
 def test_of_a_request_the_model_is_told_the_first_paragraph(engine: Engine) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from corpus import load_gold
+from index.errors import RetrievalError
 from index.passages import split_sentences
 from tutor.agent.compose import compose
 from tutor.agent.question import QuestionError
@@ -72,7 +74,7 @@ def test_markup_binary_and_special_tokens_are_answered_or_refused_in_peace(tutor
 
 def test_history_that_does_not_fit_is_dropped_from_its_beginning(tutor: Tutor) -> None:
     history = [Exchange(f"question {n} " * 60, "answer " * 60) for n in range(20)]
-    made = compose(tutor.engine, "What is a token?", ["A token is a piece."], history, 160)
+    made = compose(tutor.engine, "What is a token?", [], history, 160)
     assert 0 < made.dropped_exchanges < 20
     assert len(made.tokens) <= tutor.n_ctx - 160
 
@@ -99,3 +101,20 @@ def test_a_model_that_cannot_be_loaded_is_told_before_anything_else_is_made(
     with pytest.raises(ModelFileError):
         Tutor.open(home, set_value(Settings(), "model", str(tmp_path / "none.gguf")))
     assert not home.cache.exists()
+
+
+@pytest.mark.parametrize("failing", ["course_passages", "Router.open", "use_variant"])
+def test_a_start_that_fails_leaves_no_model_open(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def fails(*given: object, **more: object) -> None:
+        raise RetrievalError("no such thing")
+
+    def engines() -> int:
+        return sum(thread.name == "engine" for thread in threading.enumerate())
+
+    monkeypatch.setattr(f"tutor.agent.tutor.{failing}", fails)
+    before = engines()
+    with pytest.raises(RetrievalError, match="no such thing"):
+        Tutor.open(Home(cache, tmp_path, tmp_path), Settings())
+    assert engines() == before

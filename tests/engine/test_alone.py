@@ -50,6 +50,21 @@ def test_no_more_is_said_than_allowed_though_more_was_guessed(engine: Engine, mo
     assert len(list(stats)) == stats.stats.completion_tokens
 
 
+@pytest.mark.parametrize("draft", [0, DRAFT])
+def test_an_answer_ends_after_the_token_at_which_its_criterion_says_so(
+    engine: Engine, draft: int
+) -> None:
+    ids = engine.tokenize(REPEATING)
+    sampling = GREEDY.model_copy(update={"max_tokens": 30})
+    whole = said(engine, ids, sampling, draft)
+    engine.forget()
+    ended = engine.generate(ids, lambda: sampling, draft=draft, stopping=lambda e: e.index == 6)
+    assert [e.id for e in ended] == whole[:7] and ended.stats.stop_reason == "criterion"
+    goes_on = engine.generate([*ids, *whole[:7]], lambda: sampling)
+    assert [e.id for e in goes_on][:20] == whole[7:27]
+    assert goes_on.stats.cached_tokens >= len(ids) + 6
+
+
 def test_what_was_guessed_and_not_said_is_no_longer_in_memory(engine: Engine) -> None:
     ids = engine.tokenize(REPEATING)
     sampling = GREEDY.model_copy(update={"max_tokens": 20})

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from corpus import load_gold
 from corpus.gold import states
-from index.evidence import evidence
+from index.evidence import evidence, stating
 from index.passages import course_passages
 from index.retriever import Retriever
 
@@ -24,7 +24,7 @@ def test_a_known_question_picks_the_sentence_that_states_its_answer(retriever: R
 def test_where_no_bank_tells_the_sentences_own_cosines_decide(retriever: Retriever) -> None:
     query = "what does min_p do"
     (hit,) = retriever.search(query, 1).hits
-    bare = replace(hit, passage=replace(hit.passage, stating=()))
+    bare = replace(hit, passage=replace(hit.passage, facts=()))
     vector = retriever.encoder.encode_one(retriever.mended(query))
     best = int((retriever.sentence_vectors(hit.passage) @ vector).argmax())
     assert hit.passage.sentences[best] in [
@@ -43,10 +43,10 @@ def test_only_wanted_sentences_are_picked(retriever: Retriever) -> None:
 
 def test_every_question_of_the_bank_points_to_the_sentences_that_state_its_facts() -> None:
     passages = course_passages()
-    assert all(len(p.stating) == len(p.questions) for p in passages)
+    assert all(len(stating(p)) == len(p.questions) for p in passages)
     card = next(c for c in load_gold("train") if c.id == "6-train-03")
     passage = next(p for p in passages if p.passage_id == card.section)
-    places = passage.stating[passage.questions.index(card.question)]
+    places = stating(passage)[passage.questions.index(card.question)]
     assert places == tuple(
         n
         for n, sentence in enumerate(passage.sentences)

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import pytest
-
 from corpus import load_gold
 from tutor.agent.tutor import Tutor
 from tutor.agent.variants import SHIPPED
-from tutor.lora.compare import SHOWN, compare, loops
+from tutor.lora.compare import SHOWN, compare
 
 
 def test_base_and_tuned_answer_without_and_with_the_lessons(tutor: Tutor) -> None:
@@ -23,15 +21,5 @@ def test_base_and_tuned_answer_without_and_with_the_lessons(tutor: Tutor) -> Non
     for way in ways:
         assert way.scores.n == len(asked) == sum(s.n for s in way.by_lesson.values())
     assert ways[-1].scores.right + ways[-1].scores.partly > ways[0].scores.right
-
-
-@pytest.mark.parametrize(
-    ("text", "round"),
-    [
-        ("The loss falls when the model learns. " * 3, True),
-        ("The loss falls when the model learns, and it rises when the model forgets.", False),
-        ("", False),
-    ],
-)
-def test_an_answer_that_says_a_run_of_words_twice_loops(text: str, round: bool) -> None:
-    assert loops(text) is round
+    with_lessons = [way for way in ways if "with the" in way.name]
+    assert not any(way.loops for way in with_lessons)

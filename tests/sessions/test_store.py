@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -136,6 +137,23 @@ def test_two_apps_may_write_to_one_store_at_once(tmp_path: Path) -> None:
         store.close()
 
 
+def test_what_is_read_while_another_thread_writes_is_whole_and_in_order(store: Store) -> None:
+    conversation = store.begin()
+    expected = [f"message {n} " + "x" * n for n in range(300)]
+    writing = threading.Thread(
+        target=lambda: [store.add(conversation, "user", text) for text in expected]
+    )
+    writing.start()
+    seen = [0]
+    while writing.is_alive():
+        found = [message.text for message in store.messages(conversation)]
+        assert found == expected[: len(found)]
+        seen.append(len(found))
+    writing.join()
+    assert seen == sorted(seen) and len(set(seen)) > 2
+    assert len(store.messages(conversation)) == len(expected)
+
+
 def test_a_full_disk_is_told_and_what_was_stored_stays(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite3"
     script = f"""
@@ -200,6 +218,32 @@ def test_the_log_of_a_damaged_file_is_kept_beside_it(tmp_path: Path) -> None:
     assert b"only in the log" in log.read_bytes()
     store.close()
     other.close()
+
+
+def test_where_power_fails_while_the_log_is_written_only_the_newest_messages_are_lost(
+    tmp_path: Path,
+) -> None:
+    store = Store(tmp_path / "c.sqlite3")
+    conversation = store.begin()
+    expected = [f"message {n} " + "x" * 300 for n in range(30)]
+    for text in expected:
+        store.add(conversation, "user", text)
+    log = tmp_path / "c.sqlite3-wal"
+    whole = log.read_bytes()
+    found = set()
+    for n, length in enumerate(range(len(whole), 0, -len(whole) // 23)):
+        after = tmp_path / f"after {n}"
+        after.mkdir()
+        shutil.copy(tmp_path / "c.sqlite3", after)
+        (after / log.name).write_bytes(whole[:length])
+        restarted = Store(after / "c.sqlite3")
+        assert restarted.notice == ""
+        texts = [m.text for c in restarted.conversations() for m in restarted.messages(c.id)]
+        restarted.close()
+        assert texts == expected[: len(texts)]
+        found.add(len(texts))
+    store.close()
+    assert max(found) == len(expected) and len(found) > 10
 
 
 def test_the_text_of_a_deleted_conversation_is_in_no_file_any_more(store: Store) -> None:

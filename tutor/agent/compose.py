@@ -1,8 +1,9 @@
-"""The prompt of one turn: what is stable first, then as much history as fits, then the notes.
+"""The prompt of one turn: what is stable first, then the notes, or without notes the history.
 
-The order serves the engine's prefix cache: the system line and the older turns stay the same from
-one question to the next and are not read again. Of what was done on request the model is told the
-first paragraph: what was seen, without the tables.
+Beside notes the model is told of no earlier question: the search knows what a follow-up stands on,
+and so small a model says more of its notes without (docs/experiments.md). What was just done on
+request it is told, the first paragraph: what was seen, without the tables. Where it speaks by
+itself, the older turns stay the same from one question to the next and are not read again.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ def compose(
 ) -> Prompt:
     """The prompt with `room` tokens kept for the answer, but never over half of the context.
 
-    The oldest exchanges go first, in blocks while more than one block is left, then the last notes.
-    Raises EngineError where the question alone does not fit.
+    What does not fit goes: the last notes, or the oldest exchanges, in blocks while more than one
+    block is left. Raises EngineError where the question alone does not fit.
     """
+    if notes:
+        history = [exchange for exchange in history[-1:] if exchange.request]
     limit = engine.n_ctx - min(room, engine.n_ctx // 2)
     n, oldest = len(history), _oldest(engine, history, limit)
     starts = {*range(0, n, _BLOCK), *range(max(n - _BLOCK, 0), n + 1)}

@@ -12,11 +12,20 @@ from typing import Literal
 from corpus.intents import QUESTION
 from tutor.agent.prompt import Prompt
 from tutor.demos.demo import Shown
-from tutor.engine.events import TokenEvent
+from tutor.engine.events import StopReason, TokenEvent
 from tutor.engine.settings import Sampling
 
 AnswerSource = Literal["card", "evidence", "model", "demo"]
 """`demo`: the tutor did what was asked and tells what it saw."""
+AnswerStop = StopReason | Literal["repeats"]
+"""`repeats`: it began to say again what it had said, and was cut there."""
+CUT: dict[str, str] = {
+    "cancelled": "stopped",
+    "length": "cut off: max_tokens is reached",
+    "context": "cut off: the context is full",
+    "repeats": "ended where it began to say the same again",
+}
+"""What a learner is told of an answer that did not come to its own end, by its stop_reason."""
 OWN = 0
 """The lesson's number of passages about the tutor itself, which stand in no lesson."""
 
@@ -115,7 +124,7 @@ class Answer:
     settings: Sampling
     usage: Usage
     timings: Timings
-    stop_reason: str = "end"
+    stop_reason: AnswerStop = "end"
     demo: str | None = None
     tokens: tuple[int, ...] = field(default=(), repr=False)
 

@@ -16,10 +16,12 @@ from pathlib import Path
 import prompts
 from corpus import Lesson, load_lessons
 from index.evidence import Evidence
+from index.export import is_exported
 from index.material import gathered
 from index.passages import Passage, course_passages
 from index.retriever import Found, Retriever
 from index.scope import in_scope
+from tutor.agent.circles import Circling, before_circling
 from tutor.agent.compose import compose, stable_prefix
 from tutor.agent.ground import ground
 from tutor.agent.itself import own_passages, with_current
@@ -31,6 +33,7 @@ from tutor.agent.turn import (
     OWN,
     Acted,
     Answer,
+    AnswerStop,
     Began,
     Delta,
     Done,
@@ -47,7 +50,7 @@ from tutor.agent.variants import use_variant
 from tutor.demos.demo import Shown
 from tutor.demos.workbench import Workbench
 from tutor.engine.engine import Engine
-from tutor.engine.gguf import ModelInfo
+from tutor.engine.gguf import ModelInfo, read_model_info
 from tutor.engine.prepare import prepared_model
 from tutor.engine.settings import Sampling
 from tutor.home import Home
@@ -62,13 +65,18 @@ class Tutor:
     """Lessons, retriever and engine together; `ask` is one turn of conversation."""
 
     def __init__(
-        self, lessons: list[Lesson], retriever: Retriever, engine: Engine, home: Home
+        self,
+        lessons: list[Lesson],
+        retriever: Retriever,
+        router: Router,
+        engine: Engine,
+        home: Home,
     ) -> None:
         self.lessons = lessons
         self.retriever = retriever
+        self.router = router
         self.engine = engine
         self.home = home
-        self.router = Router.open(retriever, home.cache)
         self.bench = Workbench(engine, retriever, lessons, home.cache)
 
     @classmethod
@@ -81,24 +89,26 @@ class Tutor:
         lessons = load_lessons()
         path = model_path(home, settings, report)
         report("loading the model", 0.0)
-        with ThreadPoolExecutor() as pool:  # the model is read by native code, the lessons by ours
-            passages = pool.submit(course_passages)
-            engine = Engine(path, n_ctx=settings.n_ctx, n_threads=settings.threads or None)
-        try:
-            use_variant(engine, home, settings.adapter, settings.adapter_scale)
-            engine.begin_with(stable_prefix(engine), home.cache / "prefixes")
-            retriever = Retriever.open(
-                home.cache,
-                passages.result(),
-                lambda done: report("reading the lessons", done),
-                own=own_passages(engine.info),
-            )
-            # Takes a minute when it is first done: a classifier is fitted to phrases of requests.
-            report("learning the requests", 0.0)
-            tutor = cls(lessons, retriever, engine, home)
-        except BaseException:
-            engine.close()
-            raise
+        # The model is loaded by native code, while ours reads what it will answer from.
+        with ThreadPoolExecutor() as pool:
+            loading = pool.submit(_speaker, path, home, settings)
+            try:
+                passages = course_passages()
+                if not is_exported(home.cache / "encoder"):
+                    # What is wrong with the model is told before the encoder is made for a minute.
+                    loading.result()
+                own = own_passages(read_model_info(path))
+                retriever = Retriever.open(
+                    home.cache, passages, lambda done: report("reading the lessons", done), own=own
+                )
+                # Takes a minute when it is first done: it is fitted to phrases of requests.
+                report("learning the requests", 0.0)
+                router = Router.open(retriever, home.cache)
+            except BaseException:
+                if not loading.exception():
+                    loading.result().close()
+                raise
+        tutor = cls(lessons, retriever, router, loading.result(), home)
         report("ready", 1.0)
         return tutor
 
@@ -161,12 +171,17 @@ class Tutor:
             retrieved = self._retrieved(found, context, began)
             yield retrieved
 
-        text, usage, timings, stop = "", Usage(), Timings(), "end"
+        text, usage, timings = "", Usage(), Timings()
+        stop: AnswerStop = "end"
         adapter = self.engine.adapter
         tokens: list[int] = []
         if not retrieved.refused:
             prompt = compose(self.engine, question, retrieved.notes, history, settings.max_tokens)
-            generation = self.engine.generate(prompt.tokens, sampling, cancel, top=top)
+            # Without the lessons the model speaks as it does by itself, in circles too.
+            stopping = Circling() if rag else None
+            generation = self.engine.generate(
+                prompt.tokens, sampling, cancel, top=top, stopping=stopping
+            )
             for event in generation:
                 if not tokens:
                     yield Began(prompt, generation.cached_tokens)
@@ -179,6 +194,8 @@ class Tutor:
             timings = Timings(0.0, stats.first_token_ms, stats.tokens_per_second, 0.0)
 
         text = text.strip()
+        if rag and (whole := before_circling(text)) != text:
+            text, stop = whole, "repeats"
         yield Done(
             Answer(
                 id=id or uuid.uuid4().hex[:12],
@@ -305,6 +322,18 @@ def model_path(home: Home, settings: Settings, report: Progress) -> Path:
     if settings.model:
         return Path(settings.model).expanduser()
     return prepared_model(home.cache, lambda done: report("preparing the model", done))
+
+
+def _speaker(path: Path, home: Home, settings: Settings) -> Engine:
+    """The model, with the adapter that shall act, and what every prompt begins with read ahead."""
+    engine = Engine(path, n_ctx=settings.n_ctx, n_threads=settings.threads or None)
+    try:
+        use_variant(engine, home, settings.adapter, settings.adapter_scale)
+        engine.begin_with(stable_prefix(engine), home.cache / "prefixes")
+    except BaseException:
+        engine.close()
+        raise
+    return engine
 
 
 def _ms_since(began: float) -> float:

@@ -196,9 +196,11 @@ class _Printer:
             print("This ends with this command; to keep a setting: tutor config set NAME VALUE")
 
     def _done(self, answer: Answer) -> None:
-        from tutor.agent.turn import place_of
+        from tutor.agent.turn import CUT, place_of
 
         print("\n" if self._said else "")
+        if told := CUT.get(answer.stop_reason):
+            say(f"({told})")
         for sentence in answer.sentences if self._rag else ():
             if not sentence.supported:
                 print(f"[?] nothing in the lessons supports: {plain(sentence.text)}")

@@ -43,8 +43,6 @@ def run_data(arguments: argparse.Namespace) -> int:
         return 0
     for example in shown:
         print(f"({example.kind})")
-        for earlier in example.history:
-            print(f"  before: {plain(earlier.question)}")
         for note in example.notes:
             print(f"  note:   {plain(note)}")
         print(f"  asked:  {plain(example.question)}\n  answer: {plain(example.answer)}\n")
@@ -130,7 +128,9 @@ def run_compare(arguments: argparse.Namespace) -> int:
             {"split": arguments.split, "n": len(questions), "ways": [asdict(w) for w in ways]}
         )
         return 0
-    table = Table("", "right", "partly", "wrong", "supported", "loops", "words", "tok/s", box=None)
+    table = Table(
+        "", "right", "partly", "wrong", "supported", "loops", "cut", "words", "tok/s", box=None
+    )
     for w in ways:
         figures = (w.scores.right, w.scores.partly, w.scores.wrong)
         table.add_row(
@@ -138,6 +138,7 @@ def run_compare(arguments: argparse.Namespace) -> int:
             *(f"{count / max(w.scores.n, 1):.3f}" for count in figures),
             f"{w.supported:.3f}",
             str(w.loops),
+            str(w.cut),
             f"{w.words:.0f}",
             f"{w.tokens_per_second:.0f}",
         )

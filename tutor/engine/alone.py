@@ -30,18 +30,20 @@ def decode_alone(
     # Of the last batch: the row that the next token is drawn from, and the guesses after it.
     row, guessed, ahead = -1, 0, list[int]()
     stop: StopReason = "cancelled"
+    enough = False
     while not should_abort():
         settings = generation.sampling()
         left = settings.max_tokens - voice.count - len(generation.said)
         room = model.n_ctx - start - voice.count
-        if left <= 0 or room <= 0:
-            stop = "length" if left <= 0 else "context"
+        if enough or left <= 0 or room <= 0:
+            stop = "criterion" if enough else "length" if left <= 0 else "context"
             break
         event = voice.say(row, settings)
         if event is None:
             stop = "end"
             break
         generation.put(event)
+        enough = generation.stopping is not None and generation.stopping(event)
         lookup.add([event.id])
         if ahead and ahead[0] == event.id:
             del ahead[0]

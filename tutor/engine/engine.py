@@ -32,6 +32,7 @@ from tutor.engine.events import (
     Segment,
     StopReason,
     Token,
+    TokenEvent,
 )
 from tutor.engine.generation import Comparison, Generation
 from tutor.engine.lookup import DRAFT
@@ -166,17 +167,19 @@ class Engine:
         said: Sequence[int] = (),
         top: int = 0,
         draft: int = DRAFT,
+        stopping: Callable[[TokenEvent], bool] | None = None,
     ) -> Generation:
         """Starts a generation; `sampling` is read at every token.
 
         `said` stands after the prompt and counts as said: a branch goes on from it. With `top`
         every event carries its step of the sampler chain with that many candidates. Up to `draft`
         tokens are guessed from the text before and read together: the same words, sooner where
-        the answer repeats its prompt. Raises EngineError for an empty prompt or one that leaves no
-        room for an answer.
+        the answer repeats its prompt. The answer ends after the token at which `stopping` says so,
+        on the worker's thread. Raises EngineError for an empty prompt or one that leaves no room
+        for an answer.
         """
         self._check(len(prompt) + len(said))
-        generation = Generation(prompt, sampling, cancel, said, top, draft)
+        generation = Generation(prompt, sampling, cancel, said, top, draft, stopping)
         self._put(lambda: self._run(generation))
         return generation
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tutor.engine.trace import Stage
 
-StopReason = Literal["end", "length", "cancelled", "context"]
+StopReason = Literal["end", "length", "cancelled", "context", "criterion"]
 
 
 @dataclass(frozen=True, slots=True)

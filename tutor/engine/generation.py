@@ -78,6 +78,7 @@ class Generation(Stream[TokenEvent, GenerationStats]):
         said: Sequence[int] = (),
         top: int = 0,
         draft: int = 0,
+        stopping: Callable[[TokenEvent], bool] | None = None,
     ) -> None:
         super().__init__(cancel)
         self.prompt = list(prompt)
@@ -85,6 +86,7 @@ class Generation(Stream[TokenEvent, GenerationStats]):
         self.said = list(said)
         self.top = top
         self.draft = draft
+        self.stopping = stopping
         self.cached_tokens = 0
         """Of the prompt, those that were still in memory; known with the first event."""
 

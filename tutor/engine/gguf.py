@@ -125,11 +125,12 @@ class _Reader:
         if kind in _SCALARS:
             self.at += count * struct.calcsize("<" + _SCALARS[kind])
         else:
+            if kind != _STRING:
+                raise ValueError("nested arrays are not expected")
+            at, data, length = self.at, self.data, struct.Struct("<Q").unpack_from
             for _ in range(count):
-                if kind == _STRING:
-                    self.at += 8 + struct.unpack_from("<Q", self.data, self.at)[0]
-                else:
-                    raise ValueError("nested arrays are not expected")
+                at += 8 + length(data, at)[0]
+            self.at = at
         return count
 
     def shape(self) -> tuple[int, ...]:

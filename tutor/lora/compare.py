@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from corpus import GoldQuestion
-from corpus.gold import normalised, states
+from corpus.gold import states
 from corpus.reading import NOT_SAID
+from tutor.agent.circles import loops
 from tutor.agent.evaluate import Judged, answers
 from tutor.agent.tutor import Tutor
 from tutor.agent.variants import NONE
 from tutor.engine.settings import Sampling
 
-_LOOP = 8
-"""Words of a run that stands twice in an answer which goes round in circles."""
 SHOWN = "what is shown, all layers"
 
 
@@ -40,8 +39,8 @@ class Way:
     """How one way of answering did on the answerable questions.
 
     `supported` is the share of the model's sentences that the check lets pass, `said_not` the
-    answers that say the notes do not answer, `loops` those that repeat themselves, `words` their
-    mean length, `tokens_per_second` the median.
+    answers that say the notes do not answer, `loops` those that repeat themselves, `cut` those that
+    began to and were cut there, `words` their mean length, `tokens_per_second` the median.
     """
 
     name: str
@@ -49,6 +48,7 @@ class Way:
     supported: float
     said_not: int
     loops: int
+    cut: int
     words: float
     tokens_per_second: float
     by_lesson: dict[int, Scores] = field(repr=False)
@@ -89,17 +89,11 @@ def way(name: str, judged: Sequence[Judged], said: Callable[[Judged], str]) -> W
         sum(shares) / len(shares) if shares else 0.0,
         sum(NOT_SAID in said(j) for j in judged),
         sum(loops(said(j)) for j in judged),
+        sum(j.answer.stop_reason == "repeats" for j in judged),
         sum(len(said(j).split()) for j in judged) / max(len(judged), 1),
         speeds[len(speeds) // 2] if speeds else 0.0,
         {lesson: _scores(some, said) for lesson, some in sorted(lessons.items())},
     )
-
-
-def loops(text: str) -> bool:
-    """Whether a run of eight words stands in it twice."""
-    words = normalised(text).split()
-    runs = [tuple(words[n : n + _LOOP]) for n in range(len(words) - _LOOP + 1)]
-    return len(set(runs)) < len(runs)
 
 
 def _scores(judged: Iterable[Judged], said: Callable[[Judged], str]) -> Scores:

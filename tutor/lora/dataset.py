@@ -21,13 +21,14 @@ from index.material import NOTES, gathered
 from index.passages import Passage, without_markup
 from index.retriever import Retriever
 from tutor.agent.compose import compose
-from tutor.agent.turn import Exchange
 from tutor.engine.engine import Engine
 
 _LONGEST_NOTE = 320
 """Characters: a table row or a code block as a note would cost more than it teaches."""
 _REFUSALS = 200
 """Few, since most questions that the lessons do not answer never reach the model."""
+_UNANSWERED = 0.06
+"""The share of the cards that are asked with notes which do not answer, too."""
 _NEW = 0.4
 """The share of a sentence's content words that an answer must lack for the sentence to follow it."""
 _VERDICT = re.compile(r"(yes|no)\b", re.IGNORECASE)
@@ -43,7 +44,6 @@ class Example:
     question: str
     notes: tuple[str, ...]
     answer: str
-    history: tuple[Exchange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +95,10 @@ def _of_card(
         # A fact that stands in no sentence (a heading, a table) cannot be read from the notes.
         return
     plain = Example(card.kind, question, notes, _answer(card.answer, notes[n_cards:]))
-    if card.history:
-        before = Exchange(card.history[-1], passage.sentences[0], card.section)
-        yield replace(plain, history=(before,))
-        return
     yield plain
     if changed := with_other_numbers(plain, draw):
         yield changed
-    sentences = card.answer.split(". ")
-    chance = draw.random()
-    if chance < 0.06 and len(sentences) > 1:
-        before = Exchange(question, card.answer, card.section)
-        again = draw.choice(
-            ("shorter please", "in one sentence?", "Can you say it shorter?", "tl;dr")
-        )
-        yield Example("shorter", again, notes, f"{sentences[0]}.", (before,))
-    elif chance < 0.12:
+    if draw.random() < _UNANSWERED:
         yield Example("none", question, _distractors(card, question, retriever), NOT_SAID)
 
 
@@ -189,6 +177,6 @@ def _other(number: str, draw: random.Random) -> str:
 
 def encoded(example: Example, engine: Engine) -> Encoded:
     """The example as the model reads it in a turn, closed by the token that ends an answer."""
-    prompt = compose(engine, example.question, example.notes, example.history, 64)
+    prompt = compose(engine, example.question, example.notes, (), 64)
     answer = (*engine.tokenize(example.answer), engine.end_id)
     return Encoded(tuple(prompt.tokens), answer)

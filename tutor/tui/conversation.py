@@ -14,7 +14,7 @@ from textual.widgets.markdown import MarkdownStream
 
 from tutor.agent.prompt import Prompt
 from tutor.agent.record import exchange, kept_record, struck
-from tutor.agent.turn import Exchange, place_of
+from tutor.agent.turn import CUT, Exchange, place_of
 from tutor.engine.events import TokenEvent
 from tutor.sessions.store import StoredMessage
 from tutor.text import plain
@@ -62,6 +62,7 @@ class Turn(Vertical):
         self.record: dict[str, Any] | None = None
         self.evidence = ""
         self.words = ""
+        self._cited: list[str] = []
         # Appended to by the worker while it answers, read by whoever looks inside.
         self.prompt: Prompt | None = None
         self.events: list[TokenEvent] = []
@@ -80,7 +81,10 @@ class Turn(Vertical):
 
     async def show_evidence(self, text: str, sources: list[dict[str, Any]]) -> None:
         """The part that is true by construction, and links to where it stands."""
-        self.evidence = text
+        cited = [source["passage_id"] for source in sources]
+        if (text, cited) == (self.evidence, self._cited):
+            return  # drawing it once more would hold up the keys
+        self.evidence, self._cited = text, cited
         await self.query_one(".evidence", Markdown).update(plain(text))
         box = self.query_one(".sources", Vertical)
         await box.remove_children()
@@ -124,18 +128,19 @@ class Turn(Vertical):
             await self.show_evidence(record["answer"], record["sources"])
         sentences = record["grounding"]["sentences"]
         await self.end_words()
-        self.words = record["model_text"]
+        streamed, self.words = self.words.strip(), record["model_text"]
         self.set_class(not self.words, "-silent")
         if self.words:
-            await self.query_one(".words", Markdown).update(plain(struck(record)))
+            if (checked := struck(record)) != streamed:
+                await self.query_one(".words", Markdown).update(plain(checked))
             held = sum(sentence["supported"] for sentence in sentences)
             unsupported = " (the others are struck)" if held < len(sentences) else ""
             self.query_one(".label", Static).update(
                 f"the model's own words ({variant(record)}); the lessons support {held} of "
                 f"their {len(sentences)} sentences{unsupported}:"
             )
-        if record["stop_reason"] == "cancelled":
-            self.show_state("stopped")
+        if told := CUT.get(record["stop_reason"]):
+            self.show_state(told)
 
     def show_state(self, text: str) -> None:
         """A line below the answer: thinking, stopped, what went wrong."""
