@@ -343,3 +343,17 @@ def test_a_conversation_that_another_app_deleted_is_told_to_be_gone(store: Store
     with pytest.raises(StoreError, match="was deleted in the meantime: begin a new one"):
         store.add(conversation, "user", "x")
     other.close()
+
+
+def test_the_newest_messages_alone_come_in_order_and_of_every_answer_its_branch(
+    store: Store,
+) -> None:
+    conversation = store.begin()
+    for n in range(4):
+        store.add(conversation, "user", f"question {n}")
+        answer = store.add(conversation, "assistant", f"answer {n}")
+    branch = store.branch(answer, 2)
+    store.update(branch, "another answer", state="done")
+    texts = [m.text for m in store.messages(conversation, newest=3)]
+    assert texts == ["answer 2", "question 3", "another answer"]
+    assert store.messages(conversation)[-3:] == store.messages(conversation, newest=3)

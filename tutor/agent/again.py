@@ -47,7 +47,9 @@ def quizzed(
     own = [c for c in cards if str(c.lesson) == lesson]
     if named and not own:
         return Performed(f"There is no lesson {lesson} to ask from.")
-    card = random.Random(seed + len(history)).choice(own or cards)
+    # Another one each time, also after the last one.
+    drawn_by = f"{seed} {len(history)} {history[-1].answer if history else ''}"
+    card = random.Random(drawn_by).choice(own or cards)
     return Performed(
         f"A question from lesson {card.lesson}: **{without_markup(card.question)}**\n\n"
         "Answer it for yourself first. Then ask it here, and see what the lesson says.",

@@ -36,7 +36,14 @@ def m002_branches_and_traces(db: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS = (m001_initial, m002_branches_and_traces)
+def m003_order(db: sqlite3.Connection) -> None:
+    """The newest messages are found without sorting the conversation."""
+    db.execute(
+        "CREATE INDEX message_order ON message (conversation, coalesce(root, id)) WHERE active"
+    )
+
+
+MIGRATIONS = (m001_initial, m002_branches_and_traces, m003_order)
 
 
 def migrate(db: sqlite3.Connection) -> None:

@@ -26,7 +26,7 @@ from tutor.settings import Settings
 from tutor.text import plain
 from tutor.tui import answering
 from tutor.tui.composer import Composer
-from tutor.tui.conversation import Conversation, Earlier, Turn, exchanges
+from tutor.tui.conversation import REMEMBERED, Conversation, Earlier, Turn, exchanges
 from tutor.tui.messages import CommandTyped, Evidence, Failed, Finished, Progress, Words
 from tutor.tui.welcome import Example, Welcome
 
@@ -190,8 +190,10 @@ class Chat(Vertical):
         self._answer(tutor, turn, history, conversation, self._cancel)
 
     def history(self) -> list[Exchange]:
-        """The earlier turns of this conversation, oldest first. Raises StoreError."""
-        return exchanges(self._store.messages(self.conversation) if self.conversation else [])
+        """The last turns of this conversation, oldest first. Raises StoreError."""
+        if self.conversation is None:
+            return []
+        return exchanges(self._store.messages(self.conversation, newest=REMEMBERED))
 
     @work(thread=True, group="answer", exit_on_error=False)
     def _answer(

@@ -22,6 +22,9 @@ from tutor.text import plain
 SHOWN = 10
 """Turns of a stored conversation that are shown at once."""
 
+REMEMBERED = 200
+"""Messages that a later question may stand on."""
+
 _Stored: TypeAlias = tuple[str, StoredMessage | None]
 _DAMAGED = "what was kept beside this answer is damaged: ask again to see its sources"
 
@@ -248,21 +251,24 @@ def exchanges(messages: Sequence[StoredMessage]) -> list[Exchange]:
 def _turns(messages: Sequence[StoredMessage]) -> list[_Stored]:
     """Each question with its answer; None where it never began."""
     found: list[_Stored] = []
+    waiting: list[int] = []
     for message in messages:
         if message.role == "user":
+            waiting.append(len(found))
             found.append((message.text, None))
         elif found:
-            place = _place_of(message, found)
+            place = _place_of(message, found, waiting)
             found[place] = (found[place][0], message)
+            waiting = [n for n in waiting if n != place]
     return found
 
 
-def _place_of(answer: StoredMessage, turns: Sequence[_Stored]) -> int:
+def _place_of(answer: StoredMessage, turns: Sequence[_Stored], waiting: list[int]) -> int:
     """The turn that an answer belongs to: the last one, or else the last one that it names.
 
-    Two apps in one conversation may both ask before either is answered.
+    Two apps in one conversation may both ask before either of them is answered: then both turns are
+    `waiting`.
     """
-    waiting = [n for n, (_, answered) in enumerate(turns) if answered is None]
     if len(waiting) > 1 and (record := kept_record(answer.answer)) is not None:
         named = [n for n in waiting if turns[n][0] == record.get("question")]
         waiting = named or waiting
