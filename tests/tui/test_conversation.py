@@ -149,3 +149,17 @@ async def test_two_apps_in_one_conversation_lose_nothing(store: Store, tutor: Tu
             assert [turn.question for turn in app.chat.history()] == asked
     other.close()
     assert [m.text for m in store.messages(conversation) if m.role == "user"] == asked
+
+
+async def test_an_answer_that_is_cut_off_says_why(store: Store, tutor: Tutor) -> None:
+    few = set_value(Settings(), "max_tokens", 4)
+    app = TutorApp(store, lambda settings, progress: tutor, few)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await driver.ask(pilot, "What is a token?")
+
+        def state() -> str:
+            return str(app.query(Turn).last().query_one(".state", Static).render())
+
+        assert state() == "cut off: max_tokens is reached"
+        await app.chat.show(app.chat.conversation)
+        assert state() == "cut off: max_tokens is reached"
