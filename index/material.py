@@ -85,9 +85,10 @@ def without_verdict(text: str, sign: str = "") -> str:
 
 def repeats(text: str, other: str) -> bool:
     """Whether both have a run of eight words in common."""
-    return not _runs(text).isdisjoint(_runs(other))
+    return not set(runs(text)).isdisjoint(runs(other))
 
 
-def _runs(text: str) -> set[tuple[str, ...]]:
+def runs(text: str) -> list[tuple[str, ...]]:
+    """All runs of eight words in a row."""
     words = re.findall(r"\w+", text.lower())
-    return {tuple(words[n : n + _RUN]) for n in range(len(words) - _RUN + 1)}
+    return [tuple(words[n : n + _RUN]) for n in range(len(words) - _RUN + 1)]

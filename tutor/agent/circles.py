@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from corpus.gold import normalised
+from index.material import runs
 from index.passages import split_sentences
 from tutor.engine.events import TokenEvent
-
-RUN = 8
-"""Words in a row that a good answer does not say twice."""
 
 
 class Circling:
@@ -24,9 +21,8 @@ class Circling:
 
 def loops(text: str) -> bool:
     """Whether a run of eight words stands in it twice."""
-    words = normalised(text).split()
-    runs = [tuple(words[n : n + RUN]) for n in range(len(words) - RUN + 1)]
-    return len(set(runs)) < len(runs)
+    found = runs(text)
+    return len(set(found)) < len(found)
 
 
 def before_circling(text: str) -> str:

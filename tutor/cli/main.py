@@ -243,8 +243,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     # Else every fork warns.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # numpy's threads wait by spinning for 30 ms after a product, on the cores that then read the
-    # prompt: 2 ** 4 cycles are the least.
+    # numpy's threads wait by spinning after a product, on the cores that then read the prompt:
+    # 2 ** 4 cycles are the least.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     try:
         status = _run(argv)
