@@ -30,10 +30,10 @@ def test_guessing_ahead_changes_no_word(engine: Engine, text: str, sampling: Sam
 def test_an_answer_that_repeats_its_prompt_takes_fewer_batches_than_tokens(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = engine._model
+    memory = engine._memory
     read: list[int] = []
-    decode = model.decode_rows
-    monkeypatch.setattr(model, "decode_rows", lambda rows: (read.append(len(rows)), decode(rows)))
+    read_rows = memory.read_rows
+    monkeypatch.setattr(memory, "read_rows", lambda ids: (read.append(len(ids)), read_rows(ids)))
     tokens = said(engine, engine.tokenize(REPEATING), GREEDY, DRAFT)
     assert len(read) < len(tokens) / 2
     read.clear()

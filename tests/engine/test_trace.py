@@ -50,6 +50,37 @@ def test_a_step_tells_the_full_probability_the_final_one_and_who_cut() -> None:
     assert found.entropy > found.entropy_final
 
 
+@pytest.mark.parametrize("n_vocab", [9, 64, 1000, 49152])
+def test_the_candidates_are_the_likeliest_of_any_vocabulary(n_vocab: int) -> None:
+    logits = np.random.default_rng(n_vocab).standard_normal(n_vocab).astype(np.float32)
+    stages = [Stage("greedy", np.arange(n_vocab, dtype=np.int32), logits)]
+    likeliest = np.argsort(-logits, kind="stable")[:8].tolist()
+    found = summarise(likeliest[0], logits, stages, 8, *log_normaliser_and_entropy(logits))
+    assert [c.id for c in found.candidates] == likeliest
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(greedy=True),
+        Sampling(greedy=True, logit_bias={1: -100.0}),
+        Sampling(top_k=0, top_p=1, min_p=0),
+        Sampling(),
+    ],
+    ids=["greedy", "greedy with a bias", "nothing cut", "as shipped"],
+)
+def test_a_brief_trace_gives_the_same_step_as_a_whole_one(sampling: Sampling) -> None:
+    logits = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+    normal = log_normaliser_and_entropy(logits)
+    steps = []
+    for brief in (True, False):
+        stages: list[Stage] = []
+        id = SamplerChain(len(logits)).sample(logits, sampling, stages, brief=brief)
+        steps.append(summarise(id, logits, stages, 8, *normal))
+    assert steps[0].candidates == steps[1].candidates
+    assert steps[0].entropy_final == pytest.approx(steps[1].entropy_final)
+
+
 def test_the_drawn_token_is_among_the_candidates_even_when_it_is_unlikely() -> None:
     unlikely = Sampling(temperature=1, top_k=0, top_p=1, min_p=0, repeat_penalty=1)
     sampling = unlikely.model_copy(update={"logit_bias": {3: 50.0}})

@@ -32,7 +32,7 @@ QUESTIONS = (
 _WARMING = ("What is a prompt?", "What is attention?")
 """Others than those that are timed: the encoder remembers the vectors of the last questions."""
 TOKENS = 96
-"""How many are said where the speed is taken: more than most answers have."""
+"""How many are said at most where the speed is taken: more than most answers have."""
 _REPEATS = 5
 
 
@@ -122,7 +122,7 @@ def warm(tutor: Tutor) -> Warm:
 def speeds(tutor: Tutor, prompts: Sequence[Sequence[int]]) -> dict[str, float]:
     """Tokens a second of the tutor and of the library's own loop.
 
-    Token by token all go on from the first prompt; whole answers, to every prompt, show what the
+    Token by token all answer the first prompt; whole answers, to every prompt, show what the
     lookup in the prompt gains. They are taken in turn, and each ratio is the median of those within
     a round: the machine is not the same from one minute to the next.
     """
@@ -137,9 +137,11 @@ def speeds(tutor: Tutor, prompts: Sequence[Sequence[int]]) -> dict[str, float]:
                 began = time.perf_counter()
                 tutor.use(adapter)
                 one["swap_ms"] = 1000 * (time.perf_counter() - began)
-                one[f"{name}_bare"] = loops[adapter].tokens_per_second(prompt, TOKENS)
-                one[f"{name}_untraced"] = _speed(tutor.engine, prompt, 0)
-                one[f"{name}_traced"] = _speed(tutor.engine, prompt, TOP)
+                said = _by_token(tutor.engine, prompt, TOP)
+                one[f"{name}_traced"] = said.tokens_per_second
+                one[f"{name}_untraced"] = _by_token(tutor.engine, prompt, 0).tokens_per_second
+                n = said.completion_tokens - 1
+                one[f"{name}_bare"] = loops[adapter].tokens_per_second(prompt, n)
             one["answers_by_token"] = _answering(tutor.engine, prompts, 0)
             one["answers"] = _answering(tutor.engine, prompts, DRAFT)
             rounds.append(one)
@@ -177,10 +179,8 @@ def _reading_ms(engine: Engine, turn: Turn) -> float:
     return statistics.median(times)
 
 
-def _speed(engine: Engine, prompt: Sequence[int], top: int) -> float:
-    # The end of the answer is banned, so that all say the same number of tokens.
-    sampling = Sampling(greedy=True, max_tokens=TOKENS, logit_bias={engine.end_id: -100.0})
-    return _said(engine, prompt, sampling, top, draft=0).tokens_per_second
+def _by_token(engine: Engine, prompt: Sequence[int], top: int) -> GenerationStats:
+    return _said(engine, prompt, Sampling(greedy=True, max_tokens=TOKENS), top, draft=0)
 
 
 def _answering(engine: Engine, prompts: Sequence[Sequence[int]], draft: int) -> float:

@@ -40,7 +40,10 @@ class Memory:
     def read_rows(self, ids: Sequence[int]) -> None:
         """As `read`, of one batch at most, with the logits after each token."""
         known = len(self.ids)
-        self._model.decode_rows([(id, known + n, 0) for n, id in enumerate(ids)])
+        if len(ids) == 1:
+            self._model.decode(ids)  # its logits are given anyway, and no batch need be made
+        else:
+            self._model.decode_rows([(id, known + n, 0) for n, id in enumerate(ids)])
         self.ids += ids
 
     def read_prompt(self, prompt: Sequence[int]) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import llama_cpp
 import numpy as np
@@ -76,8 +77,9 @@ class SamplerChain:
     ) -> int:
         """The next token's id from `logits` (n_vocab,); the stages are added to `trace`.
 
-        A `brief` trace leaves out stages that still keep the whole vocabulary, but the last:
-        copying it at every token would cost more than all samplers together.
+        A `brief` trace leaves out stages that still keep the whole vocabulary, but the last, whose
+        logits are `logits` itself where no stage changed any: copying the vocabulary at every token
+        would cost more than all samplers together.
         """
         id = self._apply(logits, settings, trace, brief)
         self.accept(id)
@@ -96,7 +98,7 @@ class SamplerChain:
         trace: list[Stage] | None,
         brief: bool,
     ) -> int:
-        if settings != self._settings:
+        if settings is not self._settings and settings != self._settings:
             self._configure(settings)
         candidates = self._candidates
         candidates["id"] = self._ids
@@ -110,23 +112,30 @@ class SamplerChain:
                 array.sorted = False
             else:
                 llama_cpp.llama_sampler_apply(self._samplers[name][1], ctypes.byref(array))
-            last = name == self._order[-1]
-            if trace is not None and (not brief or last or array.size < self._n_vocab):
+            if trace is None:
+                continue
+            if brief and self._order == ["greedy"]:
+                trace.append(Stage(name, self._ids, logits))
+            elif not brief or name == self._order[-1] or array.size < self._n_vocab:
                 kept = candidates[: array.size]
                 trace.append(Stage(name, kept["id"].copy(), kept["logit"].copy()))
         return int(array.data[array.selected].id)
 
     def _bias(self, candidates: NDArray[np.void], settings: Sampling) -> None:
-        # Still in the order of ids where this stage runs first; otherwise looked up.
+        def place(id: int) -> Any:
+            # Still in the order of ids where this stage runs first; otherwise looked up.
+            inside = 0 <= id < self._n_vocab
+            return id if inside and ids[id] == id else ids == id
+
         ids = candidates["id"]
         for id, bias in settings.logit_bias.items():
-            candidates["logit"][ids == id] += bias
+            candidates["logit"][place(id)] += bias
         said = list(self._said)
         for word in self._banned:
             # A word of several tokens is banned at its last: its beginning is other words' too.
             *before, last = word
             if not before or said[-len(before) :] == before:
-                candidates["logit"][ids == last] = -np.inf
+                candidates["logit"][place(last)] = -np.inf
 
     def _configure(self, settings: Sampling) -> None:
         self._settings = settings

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import time
 
+import numpy as np
+
 from tutor.engine.events import TokenEvent
 from tutor.engine.model import Model
 from tutor.engine.sampler import SamplerChain
@@ -21,6 +23,7 @@ class Voice:
         self._top = top
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._last_at = 0.0
+        self._scratch = np.empty((2, model.n_vocab), dtype=np.float32)
         self.chain = chain
         self.count = 0
         self.first_at = 0.0
@@ -28,7 +31,7 @@ class Voice:
     def say(self, row: int, settings: Sampling) -> TokenEvent | None:
         """Draws the next token from a row of the model's last batch; None where it ends."""
         logits = self._model.logits(row)
-        normaliser, entropy = log_normaliser_and_entropy(logits)
+        normaliser, entropy = log_normaliser_and_entropy(logits, self._scratch)
         stages: list[Stage] | None = [] if self._top else None
         id = self.chain.sample(logits, settings, stages, brief=True)
         if self._model.is_end(id):
