@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from typing_extensions import Self
 
 from corpus.lessons import CourseError
@@ -85,13 +85,17 @@ class GoldQuestion(BaseModel):
     @property
     def asked(self) -> tuple[str, ...]:
         """All its wordings, a follow-up's after its history: what is searched for."""
-        return tuple(" ".join((*self.history, w)) for w in (self.question, *self.wordings))
+        wordings = (self.question, *self.wordings)
+        return tuple(" ".join((*self.history, w)) for w in wordings) if self.history else wordings
 
     @property
     def relevant(self) -> frozenset[str]:
         """The passage ids that hold the answer; empty for an unanswerable question."""
         sections = (self.section, *self.also) if self.section else ()
         return frozenset(sections)
+
+
+_QUESTIONS = TypeAdapter(list[GoldQuestion])
 
 
 def load_gold(split: Split, folder: Path | None = None) -> list[GoldQuestion]:
@@ -115,20 +119,32 @@ def _read(folder: Path, split: Split) -> list[GoldQuestion]:
     questions: dict[str, GoldQuestion] = {}
     for path in files:
         # Not splitlines: it would cut at U+2028 and others, which may stand in a JSON string.
-        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
-            if not line.strip():
-                continue
+        lines = path.read_text(encoding="utf-8").split("\n")
+        numbers = [number for number, line in enumerate(lines, start=1) if line.strip()]
+        for number, question in zip(numbers, _parse(lines, numbers, path, split), strict=True):
             where = f"{split}/{path.name}, line {number}"
-            try:
-                question = GoldQuestion.model_validate_json(line)
-            except ValidationError as error:
-                raise CourseError(f"{where}: {error.errors()[0]['msg']}") from error
             if question.id in questions:
                 raise CourseError(f"{where}: the id {question.id} stands twice")
             if question.split != split:
                 raise CourseError(f"{where}: split is {question.split} in the folder {split}")
             questions[question.id] = question
     return list(questions.values())
+
+
+def _parse(lines: list[str], numbers: list[int], path: Path, split: Split) -> list[GoldQuestion]:
+    try:
+        # At once: the bank is read at every start.
+        return _QUESTIONS.validate_json(f"[{','.join(lines[n - 1] for n in numbers)}]")
+    except ValidationError:
+        pass
+    found = []
+    for number in numbers:
+        try:
+            found.append(GoldQuestion.model_validate_json(lines[number - 1]))
+        except ValidationError as error:
+            where = f"{split}/{path.name}, line {number}"
+            raise CourseError(f"{where}: {error.errors()[0]['msg']}") from error
+    return found
 
 
 @lru_cache(maxsize=1 << 16)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,16 @@ def load_lessons(folder: Path | None = None) -> list[Lesson]:
 
     Raises CourseError where a file is wrong, a number stands twice, or there is no lesson.
     """
-    folder = folder or LESSONS
+    return list(_shipped()) if folder is None else _read(folder)
+
+
+@cache
+def _shipped() -> tuple[Lesson, ...]:
+    """Our own, read once a process: the screen shows them before the search needs them."""
+    return tuple(_read(LESSONS))
+
+
+def _read(folder: Path) -> list[Lesson]:
     lessons = []
     for path in sorted(folder.glob("*.md")):
         if not path.resolve().is_relative_to(folder.resolve()):

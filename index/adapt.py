@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus import GoldQuestion
-from corpus.gold import states
+from corpus.gold import GoldQuestion, states
 from corpus.intents import Request
 from index.encoder import MAX_PIECES, model_folder
 from index.passages import Passage, without_markup

@@ -5,15 +5,19 @@ One lock file guards the store, since Chroma is not safe for several processes a
 
 from __future__ import annotations
 
+import hashlib
+import io
 import shutil
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from index.encoder import Encoder, Vectors, prepared_encoder
 from index.export import encoder_name
@@ -91,7 +95,7 @@ def cached_vectors(texts: Sequence[str], name: str, cache: Path, encoder: Encode
     snapshot = cache / "index" / f"{name}.npz"
     keys = [encoder.name, *texts]
     if (kept := _read_snapshot(snapshot, keys)) is not None:
-        return np.concatenate(kept)
+        return kept[0]
     found = ShippedEncoder(encoder).encode(texts)
     snapshot.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "index.lock"):
@@ -101,24 +105,38 @@ def cached_vectors(texts: Sequence[str], name: str, cache: Path, encoder: Encode
 
 def _read_snapshot(file: Path, keys: Sequence[str]) -> list[Vectors] | None:
     try:
-        with np.load(file, allow_pickle=False) as kept:
-            if list(kept["keys"]) == list(keys):
-                return np.split(kept["vectors"], kept["ends"][:-1])
+        with zipfile.ZipFile(file) as kept:
+            if _array(kept, "digest").tobytes() == _digest(keys):
+                return np.split(_array(kept, "vectors"), _array(kept, "ends")[:-1])
     # A missing, cut-off or foreign snapshot is written anew; numpy and zipfile raise many types.
     except Exception:
         pass
     return None
 
 
+def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    """An array of an archive of numpy's, read-only. np.load takes three times as long: it copies
+    a quarter of a megabyte at a time."""
+    data = archive.read(f"{name}.npy")
+    stream = io.BytesIO(data)
+    np.lib.format.read_magic(stream)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape)
+
+
 def _write_snapshot(file: Path, keys: Sequence[str], vectors: Sequence[Vectors]) -> None:
     draft = file.with_name(f"{file.stem}.part.npz")
     np.savez(
         draft,
-        keys=np.array(keys),
+        digest=np.frombuffer(_digest(keys), dtype=np.uint8),
         vectors=np.concatenate(vectors),
         ends=np.cumsum([len(v) for v in vectors]),
     )
     draft.replace(file)
+
+
+def _digest(keys: Sequence[str]) -> bytes:
+    return hashlib.sha256("\0".join(keys).encode()).digest()
 
 
 def _update(

@@ -13,8 +13,7 @@ import ir_measures
 import numpy as np
 from ir_measures import RR, Success
 
-from corpus import GoldQuestion
-from corpus.gold import states
+from corpus.gold import GoldQuestion, states
 from index.evidence import evidence
 from index.retriever import Found, Retriever
 from index.scope import in_scope

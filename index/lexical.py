@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import from_json
 
 from index.encoder import Vectors
 
@@ -138,7 +138,7 @@ def _read(folder: Path, texts: Sequence[str]) -> _Columns | None:
                 np.load(folder / f"{name}.csc.index.npy", allow_pickle=False)
                 for name in ("data", "indices", "indptr")
             )
-            vocabulary = json.loads((folder / "vocab.index.json").read_bytes())
+            vocabulary = from_json((folder / "vocab.index.json").read_bytes())
             return _Columns(data, ids, starts, vocabulary)
     return None
 

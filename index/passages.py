@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from corpus import GoldQuestion, Lesson, Section, load_gold, load_lessons
+from corpus import Lesson, Section, load_lessons
+from corpus.gold import GoldQuestion, load_gold
 
 # A sentence ends at . ! or ? before white space and a capital, digit, quote or code; not after
 # an ellipsis, an abbreviation or an initial.

@@ -110,13 +110,15 @@ class Retriever:
         progress: Callable[[float], None] | None = None,
         settings: Retrieval = Retrieval(),  # noqa: B008 (immutable)
         own: Sequence[Passage] = (),
+        encoder: Encoder | None = None,
     ) -> Retriever:
         """The retriever over an index that is brought up to date first.
 
-        `own` are passages made at run time, searched like the others and not indexed.
+        `own` are passages made at run time, searched like the others and not indexed. The encoder
+        is prepared if none is given.
         """
         report = progress or (lambda done: None)
-        encoder = prepared_encoder(cache, lambda done: report(done / 2))
+        encoder = encoder or prepared_encoder(cache, lambda done: report(done / 2))
         vectors = indexed_vectors(passages, cache, encoder, report)
         if own:
             vectors = [*vectors, *own_vectors(own, cache, encoder)]

@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "prompts",
         "corpus",
     },
-    "tutor.lora": {"tutor.agent", "tutor.engine", "index", "corpus"},
+    "tutor.lora": {"tutor.agent", "tutor.engine", "tutor.settings", "index", "corpus"},
     "tutor.tui": {
         "tutor.demos",
         "tutor.drawing",
@@ -63,6 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "tutor.agent",
         "tutor.engine",
         "tutor.sessions",
+        "tutor.settings",
         "tutor.home",
         "prompts",
     },

@@ -13,6 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tutor.engine.settings import Sampling
 
+NONE = "none"
+"""The adapter that is none: the base model alone."""
+SHIPPED = ""
+"""The shipped adapter with the model that it was made for, and no adapter with any other."""
+
 
 class SettingsError(Exception):
     """A setting that cannot be taken; the message names it and its range."""
@@ -28,7 +33,7 @@ class Settings(BaseModel):
     threads: int = Field(0, ge=0, le=512, description="Threads of the engine; 0 is all cores.")
     model: str = Field("", description="A GGUF chat model's path; empty is the embedded model.")
     adapter: str = Field(
-        "",
+        SHIPPED,
         description="The LoRA adapter that speaks: a name, a file, none; empty is the shipped one.",
     )
     adapter_scale: float = Field(1.0, ge=0, le=1, description="How strongly the adapter acts.")

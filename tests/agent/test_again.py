@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from corpus import load_gold
+from corpus.gold import load_gold
 from index.passages import Passage, course_passages
 from tutor.agent.again import plainer, quizzed, shorter
 from tutor.agent.turn import Acted, Done, Exchange

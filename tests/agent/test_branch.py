@@ -7,9 +7,9 @@ from tutor.agent.record import answer_record
 from tutor.agent.trace import traced
 from tutor.agent.turn import Began, Delta, Done
 from tutor.agent.tutor import Tutor
-from tutor.agent.variants import NONE, SHIPPED
 from tutor.engine.events import GenerationStats
 from tutor.engine.settings import Sampling
+from tutor.settings import NONE, SHIPPED
 
 GREEDY = Sampling(greedy=True, max_tokens=6)
 

@@ -5,8 +5,8 @@ import pytest
 from tutor.agent.circles import before_circling, loops
 from tutor.agent.turn import Answer, Delta, Done
 from tutor.agent.tutor import Tutor
-from tutor.agent.variants import NONE
 from tutor.engine.settings import Sampling
+from tutor.settings import NONE
 
 LEARNS = "The loss falls when the model learns from its data."
 FORGETS = "The loss falls when the model learns, and it rises when the model forgets."

@@ -5,9 +5,8 @@ import pytest
 from tutor.agent.compare import Column, Compared, CompareError, column_of, compare, difference
 from tutor.agent.turn import Exchange
 from tutor.agent.tutor import Tutor
-from tutor.agent.variants import NONE
 from tutor.engine.settings import Sampling
-from tutor.settings import Settings
+from tutor.settings import NONE, Settings
 
 GREEDY = Sampling(greedy=True, max_tokens=10)
 QUESTION = "What does the temperature do?"

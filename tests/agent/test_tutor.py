@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus import load_gold
+from corpus.gold import load_gold
 from index.errors import RetrievalError
 from index.passages import split_sentences
 from tutor.agent.compose import compose
@@ -103,7 +103,7 @@ def test_a_model_that_cannot_be_loaded_is_told_before_anything_else_is_made(
     assert not home.cache.exists()
 
 
-@pytest.mark.parametrize("failing", ["course_passages", "Router.open", "use_variant"])
+@pytest.mark.parametrize("failing", ["course_passages", "Router", "use_variant"])
 def test_a_start_that_fails_leaves_no_model_open(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:

@@ -8,10 +8,11 @@ import pytest
 from tutor.agent import variants
 from tutor.agent.evaluate import ask
 from tutor.agent.tutor import Tutor
-from tutor.agent.variants import NONE, SHIPPED, adapters
+from tutor.agent.variants import adapters
 from tutor.engine.adapters import shipped_adapter
 from tutor.engine.errors import AdapterError
 from tutor.engine.settings import Sampling
+from tutor.settings import NONE, SHIPPED
 
 QUESTION = "What is a token?"
 SHORT = Sampling(greedy=True, max_tokens=16)

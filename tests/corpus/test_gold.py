@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from corpus import SPLITS, CourseError, GoldQuestion, Lesson, load_gold, load_lessons
-from corpus.gold import UNANSWERABLE, states
+from corpus import CourseError, Lesson, load_lessons
+from corpus.gold import SPLITS, UNANSWERABLE, GoldQuestion, load_gold, states
 from index.encoder import Encoder
 from index.shipped import ShippedEncoder
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from corpus import SPLITS, CourseError
+from corpus import CourseError
+from corpus.gold import SPLITS
 from corpus.intents import load_requests
 
 

@@ -14,7 +14,8 @@ import pytest
 from gguf import GGUFWriter
 
 import prompts
-from corpus import load_gold, load_lessons
+from corpus import load_lessons
+from corpus.gold import load_gold
 from index.retriever import Retriever
 from tests.demos.conftest import assert_refused, stopping
 from tutor.demos import four_ways

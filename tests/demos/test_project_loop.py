@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from corpus import load_gold
+from corpus.gold import load_gold
 from index.settings import Retrieval
 from tests.demos.conftest import assert_refused
 from tutor.demos.demo import DemoCancelled, DemoError, Run, Shown

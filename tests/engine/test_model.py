@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tutor.engine.engine import Engine
+from tutor.engine.errors import EngineError
 from tutor.engine.gguf import read_header
 from tutor.engine.model import Model
 
@@ -29,6 +33,28 @@ def changed(path: Path, folder: Path, old: bytes, new: bytes) -> Model:
 def text(data: bytes) -> bytes:
     """A text as a GGUF file holds it."""
     return struct.pack("<Q", len(data)) + data
+
+
+def test_a_model_that_is_closed_while_threads_read_its_vocabulary_tells_them_so(
+    model_path: Path,
+) -> None:
+    model = Model(model_path, 64, 1, lambda: False)
+    reading = threading.Barrier(5)
+
+    def read() -> str:
+        reading.wait()
+        while True:
+            try:
+                assert model.tokenize("some words") and model.framing and model.token(100).text
+            except EngineError as error:
+                return str(error)
+
+    with ThreadPoolExecutor(4) as pool:
+        readers = [pool.submit(read) for _ in range(4)]
+        reading.wait()
+        time.sleep(0.05)
+        model.close()
+        assert {reader.result() for reader in readers} == {"the engine is closed"}
 
 
 @pytest.mark.parametrize(

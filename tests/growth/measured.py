@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from corpus import load_gold
+from corpus.gold import load_gold
 from index.build import indexed_vectors
 from index.encoder import Encoder, Vectors, prepared_encoder
 from index.passages import Passage, course_passages

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from corpus import load_gold, load_lessons
+from corpus import load_lessons
+from corpus.gold import load_gold
 from corpus.intents import load_requests
 from index.adapt import BASE, BATCH, adapt, misspelled
 from index.passages import passages_of

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from corpus import load_gold
+from corpus.gold import load_gold
 from index.cards import KNOWN, NEAR, nearest_card
 from index.retriever import Retriever
 

@@ -33,4 +33,5 @@ def test_an_encoder_that_is_cut_off_is_exported_again(
     own.write_bytes(exported.read_bytes()[: exported.stat().st_size // 2])
     found = prepared_encoder(tmp_path).encode(TEXTS)
     assert found == pytest.approx(retriever.encoder.encode(TEXTS), abs=1e-5)
-    assert own.stat().st_size == exported.stat().st_size
+    # Not to the byte: the exporter notes where it was called from.
+    assert own.stat().st_size == pytest.approx(exported.stat().st_size, rel=1e-3)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from corpus import load_gold
-from corpus.gold import states
+from corpus.gold import load_gold, states
 from index.evidence import evidence, stating
 from index.passages import course_passages
 from index.retriever import Retriever

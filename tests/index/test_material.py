@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from corpus import load_gold
+from corpus.gold import load_gold
 from index.cards import nearest_card
 from index.evidence import Evidence
 from index.lexical import content_words

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from corpus import load_gold
+from corpus.gold import load_gold
 from tutor.agent.tutor import Tutor
-from tutor.agent.variants import SHIPPED
 from tutor.lora.compare import SHOWN, compare
+from tutor.settings import SHIPPED
 
 
 def test_base_and_tuned_answer_without_and_with_the_lessons(tutor: Tutor) -> None:

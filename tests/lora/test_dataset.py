@@ -6,8 +6,7 @@ import random
 
 import pytest
 
-from corpus import load_gold
-from corpus.gold import states
+from corpus.gold import load_gold, states
 from corpus.reading import NOT_SAID
 from index.retriever import Retriever
 from tutor.engine.engine import Engine

@@ -9,7 +9,7 @@ import psutil
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from corpus import load_gold
+from corpus.gold import load_gold
 from tests.soak.hands import TURN_SECONDS, Hands
 from tutor.demos.registry import NAMES
 from tutor.tui.app import TutorApp

@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Sequence
 
-from corpus import GoldQuestion
+from corpus.gold import GoldQuestion
 from index.passages import Passage, split_sentences, without_markup
 from tutor.agent.ground import CITATION
 from tutor.agent.turn import Exchange, Performed

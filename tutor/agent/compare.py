@@ -13,13 +13,12 @@ from tutor.agent.ground import ground
 from tutor.agent.question import checked
 from tutor.agent.turn import Exchange, Sentence
 from tutor.agent.tutor import PASSAGES, Tutor
-from tutor.agent.variants import NONE, SHIPPED
 from tutor.engine.engine import Engine
 from tutor.engine.errors import EngineError
 from tutor.engine.events import ColumnEvent, GenerationStats, TokenEvent
 from tutor.engine.settings import Sampling, changes
 from tutor.engine.together import needed
-from tutor.settings import Settings, SettingsError, set_value
+from tutor.settings import NONE, SHIPPED, Settings, SettingsError, set_value
 
 MOST_COLUMNS = 4
 _TURNED = (*Sampling.model_fields, "adapter", "adapter_scale")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from corpus import GoldQuestion
-from corpus.gold import states
+from corpus.gold import GoldQuestion, states
 from tutor.agent.turn import Answer, Done, Exchange
 from tutor.agent.tutor import Tutor
 from tutor.engine.settings import Sampling

@@ -16,18 +16,17 @@ from typing import Any
 from rapidfuzz import fuzz, process
 
 import prompts
-from corpus import load_gold
+from corpus.gold import load_gold
 from tutor.agent.again import plainer, quizzed, shorter
 from tutor.agent.router import Route
 from tutor.agent.telling import markdown
 from tutor.agent.turn import Exchange, Performed, Screen
-from tutor.agent.variants import NONE, SHIPPED
 from tutor.demos.demo import DemoCancelled, DemoError, Run
 from tutor.demos.registry import NAMES, demo
 from tutor.demos.workbench import Workbench
 from tutor.engine.adapters import shipped_adapter
 from tutor.engine.settings import PRESETS, Sampling, changes
-from tutor.settings import Settings, SettingsError, set_value
+from tutor.settings import NONE, SHIPPED, Settings, SettingsError, set_value
 
 Perform = Callable[["Asked"], Performed]
 

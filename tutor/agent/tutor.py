@@ -15,6 +15,8 @@ from pathlib import Path
 
 import prompts
 from corpus import Lesson, load_lessons
+from corpus.intents import load_requests
+from index.encoder import prepared_encoder
 from index.evidence import Evidence
 from index.export import is_exported
 from index.material import gathered
@@ -89,21 +91,27 @@ class Tutor:
         lessons = load_lessons()
         path = model_path(home, settings, report)
         report("loading the model", 0.0)
-        # The model is loaded by native code, while ours reads what it will answer from.
+        # Model and encoder are loaded by native code, while ours reads what they answer from.
         with ThreadPoolExecutor() as pool:
             loading = pool.submit(_speaker, path, home, settings)
             try:
-                passages = course_passages()
                 if not is_exported(home.cache / "encoder"):
                     # What is wrong with the model is told before the encoder is made for a minute.
                     loading.result()
+
+                def reading(done: float) -> None:
+                    report("reading the lessons", done)
+
+                encoder = pool.submit(prepared_encoder, home.cache, lambda done: reading(done / 2))
+                passages = course_passages()
                 own = own_passages(read_model_info(path))
+                requests = load_requests("train")
                 retriever = Retriever.open(
-                    home.cache, passages, lambda done: report("reading the lessons", done), own=own
+                    home.cache, passages, reading, own=own, encoder=encoder.result()
                 )
                 # Takes a minute when it is first done: it is fitted to phrases of requests.
                 report("learning the requests", 0.0)
-                router = Router.open(retriever, home.cache)
+                router = Router(requests, retriever, home.cache)
             except BaseException:
                 if not loading.exception():
                     loading.result().close()

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING
 from tutor.engine.adapters import shipped_adapter
 from tutor.engine.errors import AdapterError
 from tutor.engine.prepare import NAME
+from tutor.settings import NONE, SHIPPED
 
 if TYPE_CHECKING:
     from tutor.engine.engine import Engine
     from tutor.home import Home
-
-NONE = "none"
-"""The base model alone."""
-SHIPPED = ""
-"""The shipped adapter with the model that it was made for, and no adapter with any other."""
 
 
 def adapters(home: Home) -> dict[str, Path]:

@@ -13,7 +13,6 @@ import prompts
 from tutor.agent.trace import TOP
 from tutor.agent.turn import Began, Delta, Done, Retrieved
 from tutor.agent.tutor import Tutor
-from tutor.agent.variants import NONE, SHIPPED
 from tutor.bench import bare
 from tutor.engine.adapters import shipped_adapter
 from tutor.engine.engine import Engine
@@ -21,6 +20,7 @@ from tutor.engine.events import GenerationStats
 from tutor.engine.lookup import DRAFT
 from tutor.engine.prepare import embedded_model_path
 from tutor.engine.settings import Sampling
+from tutor.settings import NONE, SHIPPED
 
 QUESTIONS = (
     "Why does a high temperature make answers stranger?",

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -20,6 +21,7 @@ from tutor.sessions.store import Store
 from tutor.settings import Settings, from_environment, load, names, save, set_value
 
 if TYPE_CHECKING:
+    from tutor.agent.tutor import Tutor
     from tutor.tui.app import TutorApp
 
 PATIENCE = 5.0
@@ -41,15 +43,20 @@ def run_app(arguments: argparse.Namespace) -> int:
     gc.freeze()
     gc.enable()
 
-    def open_tutor(settings, progress):  # type: ignore[no-untyped-def]
+    opened: list[Tutor] = []
+
+    def open_tutor(settings: Settings, progress: Callable[[str, float], None]) -> Tutor:
         from tutor.agent.tutor import Tutor
 
-        return Tutor.open(home, settings, progress)
+        opened.append(Tutor.open(home, settings, progress))
+        return opened[-1]
 
     app = TutorApp(store, open_tutor, settings, partial(keep_changes, home.settings_file))
     try:
         status = asyncio.run(_until_left(app))
     finally:
+        for tutor in opened:
+            tutor.close()
         store.close()
     if app.opening:
         # Python cannot end in order while a thread is in native code. Nothing is lost: what is

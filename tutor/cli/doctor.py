@@ -86,10 +86,11 @@ def _model(home: Home) -> str:
 
 
 def _adapter(home: Home) -> str:
-    from tutor.agent.variants import NONE, SHIPPED, adapters
+    from tutor.agent.variants import adapters
     from tutor.engine.adapters import read_adapter, shipped_adapter
     from tutor.engine.gguf import read_header
     from tutor.engine.prepare import embedded_model_path
+    from tutor.settings import NONE, SHIPPED
 
     settings = kept_settings(home)
     model = Path(settings.model).expanduser() if settings.model else embedded_model_path()

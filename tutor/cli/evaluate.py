@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from corpus import GoldQuestion, load_gold
+from corpus.gold import GoldQuestion, load_gold
 from tutor.cli.main import UseError
 from tutor.cli.output import print_json, progress_bars
 from tutor.home import Home

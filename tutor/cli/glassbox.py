@@ -32,9 +32,10 @@ def run_next(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments, home)
 
     from tutor.agent.tutor import model_path
-    from tutor.agent.variants import NONE, use_variant
+    from tutor.agent.variants import use_variant
     from tutor.engine.engine import Engine
     from tutor.engine.events import Message
+    from tutor.settings import NONE
 
     with progress_bars() as report:
         path = model_path(home, settings, report)

@@ -102,11 +102,11 @@ def run_compare(arguments: argparse.Namespace) -> int:
 
     from rich.table import Table
 
-    from corpus import load_gold
+    from corpus.gold import load_gold
     from tutor.agent.tutor import Tutor
-    from tutor.agent.variants import NONE
     from tutor.cli.console import PlainConsole
     from tutor.lora.compare import compare
+    from tutor.settings import NONE
 
     questions = [q for q in load_gold(arguments.split) if q.answerable]
     if arguments.limit:
@@ -181,7 +181,7 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 def _named(name: str) -> str:
     """The name, which becomes a file's. Raises UseError for one that could not be chosen."""
-    from tutor.agent.variants import NONE
+    from tutor.settings import NONE
 
     if name == NONE or not re.fullmatch(r"\w[\w.-]*", name):
         raise UseError(f"--name takes letters, digits, dots, - and _, and not {NONE!r}: {name!r}")

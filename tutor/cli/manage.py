@@ -82,7 +82,7 @@ def build_index(arguments: argparse.Namespace) -> None:
 
 def adapt_encoder(arguments: argparse.Namespace) -> None:
     """Trains the encoder's adapter on bank and requests; index/adapter holds the one in use."""
-    from corpus import load_gold
+    from corpus.gold import load_gold
     from corpus.intents import QUESTION, load_requests
     from index.adapt import adapt
     from index.passages import course_passages

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
-from corpus import GoldQuestion, load_gold
+from corpus.gold import GoldQuestion, load_gold
 from index.evaluate import Estimate, Outcome, estimate, evaluate, paired_p
 from index.passages import Passage
 from index.retriever import Retriever

@@ -1,14 +1,16 @@
 """A llama.cpp model and its context, by the low-level API: tokens in, logits out.
 
 This wraps exactly what the engine needs and hides the C types. It is not safe for several threads
-but for the vocabulary's methods, which only read. Sampling and chat templates live elsewhere.
+but for the vocabulary's methods. Sampling and chat templates live elsewhere.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,21 +86,32 @@ class Model:
                 f"no context of {self.n_ctx} tokens: {logs.last or 'too little memory'}; lower n_ctx"
             )
         self._memory = llama_cpp.llama_get_memory(self._context)
+        self._reading = threading.Lock()
 
     def close(self) -> None:
-        if self._context:
-            llama_cpp.llama_free(self._context)
-            llama_cpp.llama_model_free(self._model)
-            self._context = None
+        # Whoever reads the vocabulary on another thread reads it to the end.
+        with self._reading:
+            if self._context:
+                llama_cpp.llama_free(self._context)
+                llama_cpp.llama_model_free(self._model)
+                self._context = None
 
-    # Vocabulary
+    # Vocabulary: from any thread; EngineError once the model is closed
+
+    @contextmanager
+    def _vocabulary(self) -> Iterator[llama_cpp.llama_vocab_p]:
+        with self._reading:
+            if not self._context:
+                raise EngineError("the engine is closed")
+            yield self.vocab
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of `text`; control tokens are recognised only with `special`."""
         data = text.encode("utf-8", "replace")
         size = len(data) + 16
         buffer = (llama_cpp.llama_token * size)()
-        count = llama_cpp.llama_tokenize(self.vocab, data, len(data), buffer, size, False, special)
+        with self._vocabulary() as vocab:
+            count = llama_cpp.llama_tokenize(vocab, data, len(data), buffer, size, False, special)
         if count < 0:
             raise EngineError("the text could not be cut into tokens")
         return list(buffer[:count])
@@ -108,21 +121,25 @@ class Model:
         room = 256
         while True:
             buffer = ctypes.create_string_buffer(room)
-            size = llama_cpp.llama_token_to_piece(self.vocab, id, buffer, room, 0, True)
+            with self._vocabulary() as vocab:
+                size = llama_cpp.llama_token_to_piece(vocab, id, buffer, room, 0, True)
             if size >= 0:
                 return buffer.raw[:size]
             room = -size
 
     def token(self, id: int) -> Token:
         data = self.token_bytes(id)
-        special = bool(llama_cpp.llama_vocab_is_control(self.vocab, id))
+        with self._vocabulary() as vocab:
+            special = bool(llama_cpp.llama_vocab_is_control(vocab, id))
         return Token(id, data.decode("utf-8", "replace"), data, special)
 
     @property
     def framing(self) -> Framing:
         """The tokens that a chat template may name, and whether a prompt must open with one."""
-        begin, end = llama_cpp.llama_vocab_bos(self.vocab), self.end_id
-        wanted = begin >= 0 and llama_cpp.llama_vocab_get_add_bos(self.vocab)
+        end = self.end_id
+        with self._vocabulary() as vocab:
+            begin = llama_cpp.llama_vocab_bos(vocab)
+            wanted = begin >= 0 and llama_cpp.llama_vocab_get_add_bos(vocab)
         return Framing(
             bos=self.token(begin).text if begin >= 0 else "",
             eos=self.token(end).text if end >= 0 else "",
@@ -132,11 +149,13 @@ class Model:
     @property
     def end_id(self) -> int:
         """The token that ends an answer, as the model's file names it (llama_vocab_eos)."""
-        return llama_cpp.llama_vocab_eos(self.vocab)
+        with self._vocabulary() as vocab:
+            return llama_cpp.llama_vocab_eos(vocab)
 
     def is_end(self, id: int) -> bool:
         """Whether the token ends a generation (llama_vocab_is_eog)."""
-        return bool(llama_cpp.llama_vocab_is_eog(self.vocab, id))
+        with self._vocabulary() as vocab:
+            return bool(llama_cpp.llama_vocab_is_eog(vocab, id))
 
     # Context
 

@@ -9,14 +9,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from corpus import GoldQuestion
-from corpus.gold import states
+from corpus.gold import GoldQuestion, states
 from corpus.reading import NOT_SAID
 from tutor.agent.circles import loops
 from tutor.agent.evaluate import Judged, answers
 from tutor.agent.tutor import Tutor
-from tutor.agent.variants import NONE
 from tutor.engine.settings import Sampling
+from tutor.settings import NONE
 
 SHOWN = "what is shown, all layers"
 

@@ -12,8 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from corpus import GoldQuestion, load_gold
-from corpus.gold import states
+from corpus.gold import GoldQuestion, load_gold, states
 from corpus.reading import NOT_SAID, load_exercises
 from index.evidence import evidence
 from index.lexical import content_words

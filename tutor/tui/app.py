@@ -15,16 +15,15 @@ from textual.containers import Horizontal
 from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Footer, OptionList
+from textual.widgets import OptionList
 
 from corpus import load_lessons
 from tutor.agent.turn import OWN
-from tutor.agent.variants import NONE
 from tutor.demos.demo import DemoError
 from tutor.engine.errors import AdapterError
 from tutor.sessions.export import write_conversation
 from tutor.sessions.store import Store, StoreError
-from tutor.settings import Settings, set_value
+from tutor.settings import NONE, Settings, set_value
 from tutor.tui.chat import Chat, OpenTutor
 from tutor.tui.commands import COMMANDS, find
 from tutor.tui.conversation import SourceLink
@@ -33,6 +32,7 @@ from tutor.tui.demonstrations import DemoList, demo_screen
 from tutor.tui.harmless import Harmless
 from tutor.tui.help import Help
 from tutor.tui.inspector import Inspector
+from tutor.tui.keys import Keys
 from tutor.tui.lessons import LessonList
 from tutor.tui.messages import CommandTyped, Did, Failed, Loading, Opened, Progress
 from tutor.tui.picture import Picture
@@ -94,7 +94,7 @@ class TutorApp(TunableApp):
             yield self.chat
             yield DecodingPanel(self.settings)
         yield StatusLine()
-        yield Footer()
+        yield Keys()
 
     async def on_mount(self) -> None:
         if self.settings.theme in self.available_themes:

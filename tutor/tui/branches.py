@@ -10,12 +10,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Tree
+from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
 from tutor.agent.record import kept_record
 from tutor.sessions.store import StoredMessage
 from tutor.text import plain
+from tutor.tui.keys import Keys
 
 _PREVIEW = 60
 
@@ -40,7 +41,7 @@ class BranchTree(ModalScreen[StoredMessage | None]):
                 self._tree_nodes[branch.id] = above.add(self._label(branch), branch, expand=True)
             tree.root.expand_all()
             yield tree
-        yield Footer()
+        yield Keys()
 
     def on_mount(self) -> None:
         self.query_one(Vertical).border_title = "Branches: Enter shows one"

@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from tutor.agent.compare import (
     MOST_COLUMNS,
@@ -30,6 +30,7 @@ from tutor.agent.turn import Exchange
 from tutor.engine.events import TokenEvent
 from tutor.settings import Settings
 from tutor.text import visible
+from tutor.tui.keys import Keys
 
 if TYPE_CHECKING:
     from tutor.agent.tutor import Tutor
@@ -121,7 +122,7 @@ class CompareScreen(ModalScreen[None]):
                 id="compare-told",
                 markup=False,
             )
-        yield Footer()
+        yield Keys()
 
     def on_mount(self) -> None:
         self.query_one("#compare", Vertical).border_title = "Compare"

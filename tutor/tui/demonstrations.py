@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from corpus import Lesson
@@ -25,6 +25,7 @@ from tutor.text import plain
 from tutor.tui.chat import Chat
 from tutor.tui.demo_form import Choice, DemoForm
 from tutor.tui.demo_result import Result
+from tutor.tui.keys import Keys
 
 Stage = Literal["form", "prediction", "running", "shown"]
 
@@ -51,7 +52,7 @@ class DemoList(ModalScreen[None]):
         with Vertical(id="demos"):
             yield OptionList(*self._options(), markup=False)
             yield Static("", id="demo-about", markup=False)
-        yield Footer()
+        yield Keys()
 
     def _options(self) -> list[Option]:
         options: list[Option] = []
@@ -130,7 +131,7 @@ class DemoView(ModalScreen[None]):
                     yield DemoForm(self._demo, self._given)
                     yield Vertical(id="prediction")
             yield Result()
-        yield Footer()
+        yield Keys()
 
     async def on_mount(self) -> None:
         self.query_one("#demo").border_title = f"Lesson {self._demo.lesson} · {self._demo.title}"

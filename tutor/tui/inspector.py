@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tutor.agent.trace import Trace
@@ -19,6 +19,7 @@ from tutor.text import visible
 from tutor.tui.branches import BranchTree
 from tutor.tui.chat import Chat
 from tutor.tui.conversation import Turn
+from tutor.tui.keys import Keys
 from tutor.tui.prompt_view import PromptView
 from tutor.tui.strip import (
     LEGEND,
@@ -66,7 +67,7 @@ class Inspector(ModalScreen[None]):
             yield Static("", id="token", markup=False)
             yield OptionList(id="candidates", markup=False)
             yield Static(LEGEND, classes="hint", markup=False)
-        yield Footer()
+        yield Keys()
 
     def on_mount(self) -> None:
         self.query_one(Vertical).border_title = "Inside this answer"

@@ -10,11 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from tutor.agent.prompt import Part
 from tutor.agent.trace import Trace
 from tutor.text import visible
+from tutor.tui.keys import Keys
 
 COLOURS: dict[Part, str] = {
     "template": "#d16ba5",
@@ -44,7 +45,7 @@ class PromptView(ModalScreen[None]):
             yield Static(self._counts(), id="prompt-counts", markup=False)
             with VerticalScroll(can_focus=True):
                 yield Static("", id="prompt-text", markup=False)
-        yield Footer()
+        yield Keys()
 
     def on_mount(self) -> None:
         self.query_one(Vertical).border_title = "The exact prompt"

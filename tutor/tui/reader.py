@@ -10,11 +10,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Markdown, OptionList, Static
+from textual.widgets import Markdown, OptionList, Static
 from textual.widgets.option_list import Option
 
 from corpus import Lesson
 from tutor.demos.registry import NAMES
+from tutor.tui.keys import Keys
 
 
 class Reader(ModalScreen[str | None]):
@@ -65,7 +66,7 @@ class Reader(ModalScreen[str | None]):
                     for demo in self._demos:
                         if demo.section == section.heading:
                             yield Static(f"▸ {demo.invite} (d)", classes="invite", markup=False)
-        yield Footer()
+        yield Keys()
 
     def on_mount(self) -> None:
         ids = [section.passage_id for section in self.lesson.sections]

@@ -8,11 +8,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, OptionList
+from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from tutor.sessions.store import Store, StoreError
 from tutor.text import plain
+from tutor.tui.keys import Keys
 
 Choice = tuple[Literal["resume", "export"], int]
 
@@ -37,7 +38,7 @@ class SessionList(ModalScreen[Choice | None]):
         with Vertical(id="sessions"):
             yield Input(placeholder="search titles and texts, or type a new name")
             yield OptionList(markup=False)
-        yield Footer()
+        yield Keys()
 
     def on_mount(self) -> None:
         self.query_one(Vertical).border_title = "Conversations"

@@ -8,10 +8,9 @@ from typing import Any
 from textual import work
 from textual.app import App
 
-from tutor.agent.variants import NONE, SHIPPED
 from tutor.engine.errors import AdapterError, EngineError
 from tutor.engine.settings import Sampling
-from tutor.settings import Settings, SettingsError
+from tutor.settings import NONE, SHIPPED, Settings, SettingsError
 from tutor.tui.chat import Chat
 from tutor.tui.decoding import DecodingPanel, Knob, Preset
 from tutor.tui.messages import Did, Opened, Previewed, Swapped
@@ -79,7 +78,6 @@ class TunableApp(App[None]):
     async def on_opened(self, event: Opened) -> None:
         """From now on the tutor speaks, as the settings are now: they may have been turned since."""
         if not self.query(StatusLine):  # the app is closing
-            event.tutor.close()
             return
         self.chat.tutor = tutor = event.tutor
         self.query_one(StatusLine).ready(tutor.info.name, tutor.n_ctx, tutor.engine.adapter)
