@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from tutor.agent.perform import Asked, perform
 from tutor.agent.router import Route
 from tutor.agent.turn import Acted, Answer, Done, Exchange, Performed
 from tutor.agent.tutor import Tutor
+from tutor.engine.cancel import Cancel
 from tutor.engine.settings import PRESETS, Sampling
 
 BEFORE = Exchange("What is a token?", "A token is a piece of text.", "4/what-is-a-token")
@@ -38,7 +37,7 @@ def test_what_could_follow_is_told_with_the_engines_own_probabilities(tutor: Tut
 
 
 def test_a_demonstration_is_stopped_also_while_it_waits_for_another(tutor: Tutor) -> None:
-    text, stopped = "cut this sentence the way you read it: strawberries melt", threading.Event()
+    text, stopped = "cut this sentence the way you read it: strawberries melt", Cancel()
     route = tutor.router.route(text)
     asked = Asked(text, route.payload, tutor.bench, Sampling(), (), stopped)
     stopped.set()

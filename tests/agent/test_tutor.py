@@ -12,6 +12,7 @@ from tutor.agent.compose import compose
 from tutor.agent.question import QuestionError
 from tutor.agent.turn import Answer, Began, Delta, Done, Exchange, Retrieved
 from tutor.agent.tutor import Tutor
+from tutor.engine.cancel import Cancel
 from tutor.engine.errors import EngineError, ModelFileError
 from tutor.engine.settings import Sampling
 from tutor.home import Home
@@ -56,6 +57,33 @@ def test_a_question_that_the_lessons_do_not_answer_is_told_so(tutor: Tutor) -> N
 def test_without_retrieval_the_answer_is_the_models(tutor: Tutor) -> None:
     found = answer(tutor, "What is a token?", rag=False)
     assert found.answer_source == "model" and found.text == found.model_text and not found.sources
+
+
+def reading(tutor: Tutor, draft: str) -> int:
+    """Tokens in memory after the tutor has read ahead for a draft."""
+    tutor.engine.forget()
+    tutor.read_ahead(draft, (), None, SHORT, Cancel())
+    tutor.engine.preview(SHORT)  # waits until the engine is free
+    return len(tutor.engine._memory)
+
+
+def test_the_notes_are_read_while_the_question_is_typed_and_the_answer_is_the_same(
+    tutor: Tutor,
+) -> None:
+    question = "What does the KV cache keep?"
+    tutor.engine.forget()
+    expected = answer(tutor, question)
+    assert reading(tutor, question.rpartition(" ")[0]) > 50
+    found = answer(tutor, question)
+    assert found.usage.cached_tokens > expected.usage.prompt_tokens - 30
+    assert found.model_text == expected.model_text
+
+
+@pytest.mark.parametrize(
+    "draft", ["", " ", "set the temperature to 1.2", "who won the football world cup"]
+)
+def test_nothing_is_read_ahead_for_what_the_model_does_not_answer(tutor: Tutor, draft: str) -> None:
+    assert reading(tutor, draft) == 0
 
 
 @pytest.mark.parametrize("question", ["", "  \n", "\x1b\x07", "x" * 100_000])

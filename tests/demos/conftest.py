@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from corpus import load_lessons
 from index.retriever import Retriever
 from tutor.demos.demo import DemoError, Run
 from tutor.demos.workbench import Workbench
+from tutor.engine.cancel import Cancel
 from tutor.engine.engine import Engine
 from tutor.engine.weights import torch_model
 
@@ -35,7 +35,7 @@ def assert_refused(show: Callable[[], object], message: str) -> None:
 
 def stopping(when: Callable[[str, float], bool] = lambda stage, done: True) -> Run:
     """A run that the learner stops at the first report of which `when` holds."""
-    cancel = threading.Event()
+    cancel = Cancel()
 
     def tell(stage: str, done: float) -> None:
         if when(stage, done):

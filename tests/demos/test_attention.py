@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from tutor.demos.attention import Attention
 from tutor.demos.demo import DemoCancelled, Run, Shown
 from tutor.demos.figures import Heatmap
 from tutor.demos.workbench import Workbench
+from tutor.engine.cancel import Cancel
 
 DEMO = Attention()
 TEXT = "Anna gave Ben the book because he had asked for it"
@@ -138,7 +138,7 @@ def test_the_head_works_again_afterwards(bench: Workbench, found: Shown) -> None
 
 
 def test_the_head_works_again_after_a_stop(bench: Workbench, found: Shown) -> None:
-    stop = threading.Event()
+    stop = Cancel()
 
     def progress(stage: str, done: float) -> None:
         if stage == "reading without the head" and done > 0.5:

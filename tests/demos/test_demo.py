@@ -18,6 +18,7 @@ from tutor.demos.demo import (
     spoken,
 )
 from tutor.demos.workbench import Workbench
+from tutor.engine.cancel import Cancel
 
 
 class ProbeInput(DemoInput):
@@ -73,7 +74,7 @@ def test_one_demonstration_runs_at_a_time(bench: Workbench) -> None:
 
 
 def test_waiting_for_another_demonstration_can_be_stopped(bench: Workbench) -> None:
-    stopped = threading.Event()
+    stopped = Cancel()
     stopped.set()
     with bench.turn, pytest.raises(DemoCancelled):
         Probe().run_alone(bench, ProbeInput(), Run(cancel=stopped))
@@ -90,7 +91,7 @@ def test_the_turn_is_given_back_when_a_demonstration_fails(bench: Workbench) -> 
 
 
 def test_one_that_was_stopped_and_ended_all_the_same_is_not_shown(bench: Workbench) -> None:
-    probe, stopped = Probe(), threading.Event()
+    probe, stopped = Probe(), Cancel()
     probe.go_on.set()
     stopped.set()
     with pytest.raises(DemoCancelled):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
@@ -14,6 +13,7 @@ from tutor.demos.demo import DemoCancelled, Run, Shown
 from tutor.demos.descent import SURFACES, Descent
 from tutor.demos.figures import Plot
 from tutor.demos.workbench import Workbench
+from tutor.engine.cancel import Cancel
 
 DEMO = Descent()
 
@@ -138,7 +138,7 @@ def test_it_is_labelled_an_illustration_and_is_json(bench: Workbench) -> None:
 
 
 def test_it_stops_when_the_learner_stops_it(bench: Workbench) -> None:
-    stopped = threading.Event()
+    stopped = Cancel()
     stopped.set()
     with pytest.raises(DemoCancelled):
         DEMO.run(bench, DEMO.parse({}), Run(cancel=stopped))

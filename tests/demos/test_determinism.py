@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from tutor.demos.demo import DemoCancelled, DemoError, Run, Shown
 from tutor.demos.determinism import Determinism
 from tutor.demos.torch_copy import BOUND
 from tutor.demos.workbench import Workbench
+from tutor.engine.cancel import Cancel
 from tutor.engine.settings import Sampling
 
 DEMO = Determinism()
@@ -110,7 +110,7 @@ def test_the_weights_are_put_back_to_the_last_bit(
 def test_the_weights_are_put_back_when_it_is_stopped_in_the_middle(
     bench: Workbench, model: Any
 ) -> None:
-    before, stop, during = fingerprint(model), threading.Event(), []
+    before, stop, during = fingerprint(model), Cancel(), []
 
     def progress(stage: str, done: float) -> None:
         if stage == "reading with the change" and done > 0.5 and not stop.is_set():

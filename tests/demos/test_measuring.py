@@ -18,6 +18,7 @@ from tutor.demos import measuring
 from tutor.demos.demo import DemoCancelled, DemoError, Run
 from tutor.demos.measuring import MeasuredFile, gigabytes, meanwhile, measure, read_bandwidth
 from tutor.demos.ngrams import lesson_text
+from tutor.engine.cancel import Cancel
 from tutor.engine.engine import Engine
 from tutor.engine.errors import ModelFileError
 from tutor.engine.gguf import Header
@@ -164,7 +165,7 @@ def test_an_error_in_the_other_thread_is_raised_here() -> None:
 
 
 def test_a_learner_who_stops_it_does_not_wait_and_the_other_thread_ends() -> None:
-    stopped, ended = threading.Event(), threading.Event()
+    stopped, ended = Cancel(), threading.Event()
 
     def work(run: Run) -> None:
         stopped.set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import asdict, replace
 from typing import Any, get_args
 
@@ -18,6 +17,7 @@ from tutor.demos.demo import DemoCancelled, DemoError, Run, Shown
 from tutor.demos.figures import Bars, Table
 from tutor.demos.project_loop import FEWEST, Knob, ProjectLoop, compare
 from tutor.demos.workbench import Workbench
+from tutor.engine.cancel import Cancel
 
 DEMO = ProjectLoop()
 # A search that has little to go by but the bank's questions: without them it gets clearly worse.
@@ -228,7 +228,7 @@ def test_a_lesson_without_dev_questions_is_an_empty_slice(bench: Workbench) -> N
 
 
 def test_it_stops_when_the_learner_stops_it(bench: Workbench) -> None:
-    stopped = threading.Event()
+    stopped = Cancel()
     told: list[str] = []
 
     def stop_soon(stage: str, done: float) -> None:

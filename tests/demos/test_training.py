@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 import warnings
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +17,7 @@ from tutor.demos.learning import adapted
 from tutor.demos.loss import BOUND
 from tutor.demos.training import Training
 from tutor.demos.workbench import Workbench
+from tutor.engine.cancel import Cancel
 
 DEMO = Training()
 TEXT, OTHER = "My cat is called Zorblax", "Water boils at a hundred degrees"
@@ -156,7 +156,7 @@ def test_a_stop_amid_a_step_leaves_the_model_as_it_was(
     import torch
 
     ids = bench.engine.tokenize(TEXT)
-    before, stop, seen = logits_of(model, ids), threading.Event(), []
+    before, stop, seen = logits_of(model, ids), Cancel(), []
 
     def progress(stage: str, done: float) -> None:
         if stage == "after step 1":

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tutor.engine.cancel import Cancel
 from tutor.engine.engine import Engine
 from tutor.engine.errors import EngineError, ModelFileError
 from tutor.engine.events import Message
@@ -62,7 +63,7 @@ def test_a_cached_prompt_is_answered_as_a_fresh_one(engine: Engine) -> None:
 
 def test_cancelling_while_the_prompt_is_read_stops_and_harms_nothing(engine: Engine) -> None:
     before = said(engine, "What is a tree?", GREEDY)
-    cancel = threading.Event()
+    cancel = Cancel()
     generation = engine.generate(prompt(engine, "word " * 1500), lambda: GREEDY, cancel)
     cancel.set()
     assert list(generation) == []
@@ -91,6 +92,38 @@ def test_after_200_cancels_at_random_moments_the_answer_is_a_fresh_engines(
         threading.Timer(draw.uniform(0, 0.06), generation.cancel).start()
         list(generation)
         assert generation.stats.stop_reason == "cancelled", n
+    with Engine(model_path, n_ctx=2048) as fresh:
+        assert said(engine, "What is a tree?", GREEDY) == said(fresh, "What is a tree?", GREEDY)
+
+
+def test_what_was_read_ahead_is_not_read_again(engine: Engine) -> None:
+    ids = prompt(engine, "What is a tree? " * 12)
+    expected = said(engine, "What is a tree? " * 12, GREEDY)
+    engine.forget()
+    engine.read_ahead(ids[:60], Cancel())
+    generation = engine.generate(ids, lambda: GREEDY)
+    assert "".join(event.text for event in generation) == expected
+    assert generation.stats.cached_tokens == 60
+
+
+def test_reading_ahead_leaves_the_preview_of_the_last_answer(engine: Engine) -> None:
+    said(engine, "What is a list?", GREEDY)
+    before = engine.preview(GREEDY)
+    engine.read_ahead(prompt(engine, "Another question"), Cancel())
+    after = engine.preview(GREEDY)
+    assert before and after and after.step == before.step
+
+
+def test_reading_ahead_is_cancelled_at_random_moments_and_the_answer_is_a_fresh_engines(
+    engine: Engine, model_path: Path
+) -> None:
+    draw = random.Random(1)
+    for _ in range(30):
+        words = draw.choices(("tree", "list", "token", "loss", "layer"), k=draw.randint(1, 200))
+        cancel = Cancel()
+        threading.Timer(draw.uniform(0, 0.3), cancel.set).start()
+        engine.read_ahead(prompt(engine, " ".join(words)), cancel)
+        cancel.wait()
     with Engine(model_path, n_ctx=2048) as fresh:
         assert said(engine, "What is a tree?", GREEDY) == said(fresh, "What is a tree?", GREEDY)
 

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tutor.engine.cancel import Cancel
 from tutor.engine.memory import Memory, common_prefix
 from tutor.engine.model import Aborted, Model
-
-abort = False
 
 
 @pytest.fixture(scope="module")
 def model(model_path: Path) -> Iterator[Model]:
-    model = Model(model_path, 1024, 2, lambda: abort)
+    model = Model(model_path, 1024, 2, Cancel())
     yield model
     model.close()
 
@@ -52,15 +51,14 @@ def test_every_token_read_in_rows_has_its_logits(model: Model, memory: Memory) -
 
 
 def test_an_abort_leaves_what_was_in_memory_before(model: Model, memory: Memory) -> None:
-    global abort
     known = model.tokenize("The cat sat")
     memory.read(known)
-    abort = True
+    model.cancel.set()
     try:
         with pytest.raises(Aborted):
             memory.read(model.tokenize("word " * 400))
     finally:
-        abort = False
+        model.cancel.clear()
     assert memory.ids == known
     assert memory.read_prompt([*known, *model.tokenize(" down")]) == len(known)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tutor.engine.cancel import Cancel
 from tutor.engine.engine import Engine
 from tutor.engine.errors import EngineError
 from tutor.engine.gguf import read_header
@@ -27,7 +28,7 @@ def changed(path: Path, folder: Path, old: bytes, new: bytes) -> Model:
     made = folder / "changed.gguf"
     made.write_bytes(head.replace(old, new))
     os.truncate(made, path.stat().st_size + len(new) - len(old))
-    return Model(made, 64, 1, lambda: False)
+    return Model(made, 64, 1, Cancel())
 
 
 def text(data: bytes) -> bytes:
@@ -38,7 +39,7 @@ def text(data: bytes) -> bytes:
 def test_a_model_that_is_closed_while_threads_read_its_vocabulary_tells_them_so(
     model_path: Path,
 ) -> None:
-    model = Model(model_path, 64, 1, lambda: False)
+    model = Model(model_path, 64, 1, Cancel())
     reading = threading.Barrier(5)
 
     def read() -> str:

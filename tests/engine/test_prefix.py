@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tutor.engine.adapters import shipped_adapter
+from tutor.engine.cancel import Cancel
 from tutor.engine.engine import Engine
 from tutor.engine.memory import Memory
 from tutor.engine.model import Model
@@ -18,7 +19,7 @@ GREEDY = Sampling(greedy=True, max_tokens=8)
 
 @pytest.fixture(scope="module")
 def model(model_path: Path) -> Iterator[Model]:
-    model = Model(model_path, 512, 2, lambda: False)
+    model = Model(model_path, 512, 2, Cancel())
     yield model
     model.close()
 

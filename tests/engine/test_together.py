@@ -60,7 +60,8 @@ def test_a_cancelled_comparison_ends(engine: Engine) -> None:
     for n, _ in enumerate(comparison):
         if n == 10:
             comparison.cancel()
-    assert n < 800
+    # Of 800; the worker may be a few tokens ahead of the reader.
+    assert n < 100
 
 
 def test_more_columns_than_sequences_are_refused(engine: Engine) -> None:

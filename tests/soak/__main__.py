@@ -1,8 +1,8 @@
 """An hour of mixed use of the real app by a seeded driver: memory, slow keys, the first error.
 
-Run it from the repository: `.venv/bin/python -m tests.soak [--turns N] [--seed N]`. A turn asks
-something (a question, a follow-up, nonsense, a request in plain words), often does something while
-it is answered (Escape, knobs, sizes, variants, the inspector) and often something after it
+Run it from the repository: `.venv/bin/python -m tests.soak [--turns N] [--seed N] [--asks-only]`.
+A turn asks something (a question, a follow-up, nonsense, a request in plain words), often does
+something while it is answered (Escape, knobs, sizes, variants, the inspector) and often something after it
 (branches, demonstrations, comparisons, lessons, other conversations, colours). Keys go the way that a
 terminal's go; what is measured is the time from a key until the screen is drawn with what it does,
 without the terminal's own share.
@@ -58,11 +58,11 @@ def figures(learner: Learner, turn: int, began: float) -> str:
     )
 
 
-async def soak(turns: int, seed: int, folder: Path, home: Home) -> str:
+async def soak(turns: int, seed: int, folder: Path, home: Home, asks_only: bool = False) -> str:
     """Uses the app for so many turns. Gives the first error and what led to it; empty without."""
     store = Store(folder / "conversations.sqlite3")
     app = TutorApp(store, lambda settings, told: Tutor.open(home, settings, told), Settings())
-    learner = Learner(app, seed)
+    learner = Learner(app, seed, asks_only)
     told_before = threading.excepthook
     threading.excepthook = lambda hook: learner.faults.append(
         "".join(traceback.format_exception(hook.exc_type, hook.exc_value, hook.exc_traceback))
@@ -102,12 +102,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--turns", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--asks-only", action="store_true", help="questions and answers alone")
     arguments = parser.parse_args()
     # An export goes to the folder that one is in.
     before, home = Path.cwd(), Home.locate().create()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        error = asyncio.run(soak(arguments.turns, arguments.seed, Path(folder), home))
+        given = (arguments.turns, arguments.seed, Path(folder), home, arguments.asks_only)
+        error = asyncio.run(soak(*given))
         os.chdir(before)
     print(error or f"no error in {arguments.turns} turns (seed {arguments.seed})")
     return 1 if error else 0

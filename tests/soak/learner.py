@@ -62,8 +62,9 @@ COMMANDS = (
 class Learner(Hands):
     """Does one thing after another, and counts what the memory grew by."""
 
-    def __init__(self, app: TutorApp, seed: int) -> None:
+    def __init__(self, app: TutorApp, seed: int, asks_only: bool = False) -> None:
         super().__init__(app, seed)
+        self.asks_only = asks_only
         self.questions = [gold.question for gold in load_gold("train") if not gold.history]
         self.grown: Counter[str] = Counter()
         """Bytes that the memory grew by, by what was done."""
@@ -71,6 +72,10 @@ class Learner(Hands):
     async def turn(self) -> None:
         """Asks, disturbs, looks around."""
         await self.apart("ask", self.ask)
+        if self.asks_only:
+            await self.apart("answer", self.settle)
+            self.check()
+            return
         if self.random.random() < 0.6:
             name, step = self.random.choice(self.while_answering)
             # Anywhere from before the prompt is read to the middle of the answer.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -163,3 +164,19 @@ async def test_an_answer_that_is_cut_off_says_why(store: Store, tutor: Tutor) ->
         assert state() == "cut off: max_tokens is reached"
         await app.chat.show(app.chat.conversation)
         assert state() == "cut off: max_tokens is reached"
+
+
+async def test_a_turn_that_is_taken_away_while_it_is_written_leaves_no_task(app: TutorApp) -> None:
+    def streams() -> list[str]:
+        tasks = (str(task.get_coro()) for task in asyncio.all_tasks())
+        return [task for task in tasks if "MarkdownStream" in task]
+
+    async with app.run_test(size=(100, 30)) as pilot:
+        conversation = app.query_one(Conversation)
+        turn = await conversation.begin("What is a token?")
+        await turn.add_words("A token is a piece")
+        assert len(streams()) == 1
+        turn._stream._pending.append(" of text")  # type: ignore[union-attr]
+        await conversation.remove_children()
+        await pilot.pause()
+        assert streams() == []

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import codecs
 import math
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from tutor.agent.trace import TOP, Trace
 from tutor.agent.turn import Timings, Usage
+from tutor.engine.cancel import Cancel
 from tutor.engine.events import GenerationStats, TokenEvent
 from tutor.engine.settings import Sampling
 
@@ -58,7 +58,7 @@ def go_on(
     trace: Trace,
     said: Sequence[TokenEvent],
     sampling: Callable[[], Sampling],
-    cancel: threading.Event | None = None,
+    cancel: Cancel | None = None,
     limit: int | None = None,
 ) -> Iterator[TokenEvent | GenerationStats]:
     """What the model says after `said`: its new tokens, at most `limit`, then the figures."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +12,7 @@ from tutor.agent.ground import ground
 from tutor.agent.question import checked
 from tutor.agent.turn import Exchange, Sentence
 from tutor.agent.tutor import PASSAGES, Tutor
+from tutor.engine.cancel import Cancel
 from tutor.engine.engine import Engine
 from tutor.engine.errors import EngineError
 from tutor.engine.events import ColumnEvent, GenerationStats, TokenEvent
@@ -124,7 +124,7 @@ def compare(
     columns: Sequence[Column],
     history: Sequence[Exchange] = (),
     lesson: int | None = None,
-    cancel: threading.Event | None = None,
+    cancel: Cancel | None = None,
     top: int = 10,
 ) -> Iterator[ColumnEvent | Compared]:
     """Streams the tokens of all columns, then one Compared.
@@ -142,7 +142,7 @@ def compare(
     asked = _asked(tutor.engine, question, notes, columns, history)
     said: list[list[TokenEvent]] = [[] for _ in columns]
     stats: list[GenerationStats | None] = [None] * len(columns)
-    cancel = cancel or threading.Event()
+    cancel = cancel or Cancel()
     # A demonstration, too, lets another adapter act than the learner's until it has ended.
     with tutor.bench.turn, tutor.engine.adapter_kept():
         for variant in dict.fromkeys(column.variant for column in columns):

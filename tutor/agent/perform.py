@@ -7,7 +7,6 @@ handed back as data.
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -25,6 +24,7 @@ from tutor.demos.demo import DemoCancelled, DemoError, Run
 from tutor.demos.registry import NAMES, demo
 from tutor.demos.workbench import Workbench
 from tutor.engine.adapters import shipped_adapter
+from tutor.engine.cancel import Cancel
 from tutor.engine.settings import PRESETS, Sampling, changes
 from tutor.settings import NONE, SHIPPED, Settings, SettingsError, set_value
 
@@ -40,7 +40,7 @@ class Asked:
     bench: Workbench
     sampling: Sampling
     history: Sequence[Exchange]
-    cancel: threading.Event = field(default_factory=threading.Event)
+    cancel: Cancel = field(default_factory=Cancel)
     """Set by the learner who stops it, also while it waits for its turn."""
 
 

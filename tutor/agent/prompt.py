@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
 Part = Literal["template", "system", "history", "passages", "question", "instructions"]
@@ -28,6 +29,12 @@ class Prompt:
     @property
     def tokens(self) -> list[int]:
         return [id for piece in self.pieces for id in piece.ids]
+
+    @property
+    def before_the_question(self) -> list[int]:
+        """The tokens that another question with the same notes would begin with, too."""
+        pieces = takewhile(lambda piece: piece.part != "question", self.pieces)
+        return [id for piece in pieces for id in piece.ids]
 
     @property
     def counts(self) -> dict[Part, int]:

@@ -6,7 +6,6 @@ One turn runs in one direction: search, decide whether the lessons answer, quote
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +27,7 @@ from tutor.agent.compose import compose, stable_prefix
 from tutor.agent.ground import ground
 from tutor.agent.itself import own_passages, with_current
 from tutor.agent.perform import Asked, perform, performable
-from tutor.agent.question import checked
+from tutor.agent.question import QuestionError, checked
 from tutor.agent.router import Router
 from tutor.agent.telling import markdown
 from tutor.agent.turn import (
@@ -51,6 +50,7 @@ from tutor.agent.turn import (
 from tutor.agent.variants import use_variant
 from tutor.demos.demo import Shown
 from tutor.demos.workbench import Workbench
+from tutor.engine.cancel import Cancel
 from tutor.engine.engine import Engine
 from tutor.engine.gguf import ModelInfo, read_model_info
 from tutor.engine.prepare import prepared_model
@@ -145,7 +145,7 @@ class Tutor:
         history: Sequence[Exchange] = (),
         lesson: int | None = None,
         sampling: Callable[[], Sampling] = Sampling,
-        cancel: threading.Event | None = None,
+        cancel: Cancel | None = None,
         rag: bool = True,
         id: str = "",
         top: int = 0,
@@ -159,7 +159,7 @@ class Tutor:
         """
         began = time.perf_counter()
         question = checked(question)
-        cancel = cancel or threading.Event()
+        cancel = cancel or Cancel()
         settings = sampling()
         if rag:
             route = self.router.route(question)
@@ -172,11 +172,7 @@ class Tutor:
         passages: list[Passage] = []
         retrieved = Retrieved("", (), (), False, 0.0)
         if rag:
-            context = history[-1].topic if history else ""
-            found = self.retriever.search(question, PASSAGES, lesson, context)
-            found = with_current(found, settings, self.engine.adapter)
-            passages = [hit.passage for hit in found.hits]
-            retrieved = self._retrieved(found, context, began)
+            passages, retrieved = self._search(question, history, lesson, settings, began)
             yield retrieved
 
         text, usage, timings = "", Usage(), Timings()
@@ -286,6 +282,44 @@ class Tutor:
             timings=Timings(total_ms=_ms_since(began)),
             demo=performed.demo,
         )
+
+    def read_ahead(
+        self,
+        draft: str,
+        history: Sequence[Exchange],
+        lesson: int | None,
+        settings: Sampling,
+        cancel: Cancel,
+    ) -> None:
+        """Reads the notes for a question that is still being typed, so that it is answered sooner.
+
+        The engine reads in the background until `cancel`. Nothing that is asked depends on it.
+        """
+        try:
+            question = checked(draft)
+        except QuestionError:
+            return
+        # What uses the engine in turns measures it, too: it is left alone meanwhile.
+        if self.bench.turn.locked() or performable(self.router.route(question).intent):
+            return
+        began = time.perf_counter()
+        _, retrieved = self._search(question, history, lesson, settings, began)
+        if retrieved.notes and not retrieved.refused:
+            prompt = compose(self.engine, question, retrieved.notes, history, settings.max_tokens)
+            self.engine.read_ahead(prompt.before_the_question, cancel)
+
+    def _search(
+        self,
+        question: str,
+        history: Sequence[Exchange],
+        lesson: int | None,
+        settings: Sampling,
+        began: float,
+    ) -> tuple[list[Passage], Retrieved]:
+        context = history[-1].topic if history else ""
+        found = self.retriever.search(question, PASSAGES, lesson, context)
+        found = with_current(found, settings, self.engine.adapter)
+        return [hit.passage for hit in found.hits], self._retrieved(found, context, began)
 
     def _retrieved(self, found: Found, context: str, began: float) -> Retrieved:
         sources = tuple(

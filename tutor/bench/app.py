@@ -21,6 +21,10 @@ PROMPT = "sk, or /help"
 ASKED = QUESTIONS.index("What is a token?")
 QUESTION, ANSWERED = QUESTIONS[ASKED], "piece"
 """A word of the answer that stands neither in the question nor in the welcome."""
+SPEAKING, SAID = "own words, unchecked", "own words ("
+"""What stands above the model's words while it speaks, and afterwards."""
+TYPING = 0.12
+"""Seconds from key to key, as somebody types who types fast: 100 words a minute."""
 LONG_QUESTION = "Write all that you know about attention and about tokens"
 MESSAGES = 2_000
 _KEYS = "ĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮİĴĶĹĻĽĿŁŃŅŇŊŌŎŐŔŖŘŚŜŞŠŢŤŦŨŪŬŮŰŲŴŶŸŹŻŽ"
@@ -39,6 +43,23 @@ def first_frames(home: Home, repeats: int = 3) -> dict[str, float]:
         "app_usable_ms": statistics.median(usable),
         "app_first_answer_ms": statistics.median(answered),
     }
+
+
+def typed_first_word(home: Home) -> float:
+    """From Enter to the model's first word on the screen, of questions typed key by key: while
+    they are typed, the tutor reads ahead."""
+    waits = []
+    with _app(home) as terminal:
+        terminal.until(PROMPT)
+        for question in ("What is a prompt?", *QUESTIONS):
+            for key in question:
+                terminal.send(key)
+                terminal.watch(TYPING)
+            terminal.send("\r")
+            waits.append(terminal.until(SPEAKING))
+            terminal.until(SAID)
+            terminal.watch(1.0)
+    return statistics.median(waits[1:])
 
 
 def key_to_screen(home: Home) -> dict[str, float]:

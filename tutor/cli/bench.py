@@ -48,6 +48,10 @@ def run_bench(arguments: argparse.Namespace) -> None:
     finally:
         tutor.close()
     figures |= timed.beside_the_plain_way()
+    figures["typed_first_word_ms"] = app.typed_first_word(home)
+    figures["typed_first_word_to_plain"] = (
+        figures["typed_first_word_ms"] / figures["plain_first_word_ms"]
+    )
     figures |= app.first_frames(home)
     cold = statistics.median(
         bare.cold_first_token_ms(timed.path, shipped_adapter(), timed.turns[app.ASKED].prompt)

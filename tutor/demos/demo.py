@@ -6,7 +6,6 @@ for programs, `figures` the same numbers for eyes, `seen` two sentences on what 
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tutor.demos.figures import Figure
 from tutor.demos.workbench import Workbench
+from tutor.engine.cancel import Cancel
 
 Progress = Callable[[str, float], None]
 
@@ -94,7 +94,7 @@ class Run:
     """One run's way to the outside: progress, and whether the learner stopped it."""
 
     progress: Progress = lambda stage, done: None
-    cancel: threading.Event = field(default_factory=threading.Event)
+    cancel: Cancel = field(default_factory=Cancel)
 
     def report(self, stage: str, done: float) -> None:
         """Tells how far it is, 0 to 1. Raises DemoCancelled where the learner has stopped it."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tutor.engine.events import StopReason
 from tutor.engine.generation import Generation
 from tutor.engine.lookup import Lookup
 from tutor.engine.memory import Memory
-from tutor.engine.model import Model
+from tutor.engine.model import Logits, Model
 from tutor.engine.voice import Voice
 
 
@@ -17,11 +15,10 @@ def decode_alone(
     memory: Memory,
     voice: Voice,
     generation: Generation,
-    should_abort: Callable[[], bool],
-) -> StopReason:
-    """Says an answer whose prompt has just been read, and tells why it ended.
+) -> tuple[StopReason, Logits | None]:
+    """Says an answer whose prompt has just been read; tells why it ended, and the logits after it.
 
-    Afterwards the memory holds the prompt and what was said, and the logits after both. The chain
+    After a cancel there are none. The memory then holds the prompt and what was said. The chain
     draws every token itself: a guess saves the reading of a token, and never chooses one.
     """
     start = len(memory)
@@ -31,7 +28,7 @@ def decode_alone(
     row, guessed, ahead = -1, 0, list[int]()
     stop: StopReason = "cancelled"
     enough = False
-    while not should_abort():
+    while not generation.cancelled:
         settings = generation.sampling()
         left = settings.max_tokens - voice.count - len(generation.said)
         room = model.n_ctx - start - voice.count
@@ -57,5 +54,4 @@ def decode_alone(
         memory.read_rows([event.id, *ahead])
     logits = None if stop == "cancelled" else model.logits(row).copy()
     memory.forget(start + voice.count)
-    memory.logits = logits
-    return stop
+    return stop, logits

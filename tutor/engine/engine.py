@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from tutor.engine.adapters import Adapters
 from tutor.engine.alone import decode_alone
+from tutor.engine.cancel import Cancel
 from tutor.engine.chat import render_chat
 from tutor.engine.errors import EngineError
 from tutor.engine.events import (
@@ -36,8 +37,8 @@ from tutor.engine.events import (
 )
 from tutor.engine.generation import Comparison, Generation
 from tutor.engine.lookup import DRAFT
-from tutor.engine.memory import Logits, Memory
-from tutor.engine.model import MAX_SEQUENCES, Aborted, Model
+from tutor.engine.memory import Memory
+from tutor.engine.model import MAX_SEQUENCES, Aborted, Logits, Model
 from tutor.engine.prefix import read_prefix
 from tutor.engine.sampler import SamplerChain
 from tutor.engine.settings import Sampling
@@ -49,6 +50,8 @@ T = TypeVar("T")
 
 SCORED_TOGETHER = 32
 """Rows of one batch whose logits are all kept: 32 x 49,152 x 4 bytes are 6 MB."""
+READ_AHEAD = 32
+"""Tokens that are read ahead at once, a tenth of a second here."""
 
 
 class Engine:
@@ -65,26 +68,24 @@ class Engine:
         *,
         chat: bool = True,
     ) -> None:
-        self._running: Generation | Comparison | None = None
         self._closing = False
+        self._closed = Cancel()
         threads = n_threads or os.cpu_count() or 1
-        self._model = Model(path, n_ctx, threads, self._should_abort, chat=chat)
+        self._model = Model(path, n_ctx, threads, self._closed, chat=chat)
         self.info = self._model.info
         found = path.stat()
         self._weights = (llama_cpp.__version__, path.resolve(), found.st_size, found.st_mtime_ns)
         self.n_ctx = self._model.n_ctx
         self._adapters = Adapters(self._model)
         self._memory = Memory(self._model)
-        # What the last answer said: for a preview of the next token.
+        # What the last answer said, and the logits after it: for a preview of the next token.
         self._said: list[int] = []
+        self._after: Logits | None = None
         self._requests: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         # What is put before the closing None is still answered; nothing is put after it.
         self._gate = threading.Lock()
         self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
         self._worker.start()
-
-    def _should_abort(self) -> bool:
-        return self._closing or (self._running is not None and self._running.cancelled)
 
     def close(self) -> None:
         """Stops what runs and frees the model; closing twice is fine."""
@@ -93,6 +94,8 @@ class Engine:
                 return
             self._closing = True
             self._requests.put(None)
+        self._closed.set()
+        self._model.cancel.set()
         self._worker.join()
         self._adapters.close()
         self._model.close()
@@ -163,7 +166,7 @@ class Engine:
         self,
         prompt: Sequence[int],
         sampling: Callable[[], Sampling],
-        cancel: threading.Event | None = None,
+        cancel: Cancel | None = None,
         said: Sequence[int] = (),
         top: int = 0,
         draft: int = DRAFT,
@@ -186,7 +189,7 @@ class Engine:
     def compare(
         self,
         columns: Sequence[tuple[Sequence[int], Sampling]],
-        cancel: threading.Event | None = None,
+        cancel: Cancel | None = None,
         top: int = 0,
     ) -> Comparison:
         """Starts up to four generations that are decoded together, (prompt, settings) each.
@@ -212,7 +215,7 @@ class Engine:
         return self._call(lambda: self._next(list(prompt), sampling, top))
 
     def preview(self, sampling: Sampling, top: int = 10) -> NextToken | None:
-        """What would follow what is in memory, under other settings; None where nothing is."""
+        """What would follow the last answer, under other settings; None where there is none."""
         return self._call(lambda: self._preview(sampling, top))
 
     def score(self, ids: Sequence[int], given: int = 1) -> NDArray[np.float32]:
@@ -227,6 +230,11 @@ class Engine:
         """Reads ahead what the next prompts begin with, or takes it from `folder`, where an earlier
         start kept it. Nobody waits for it, and what is in memory already is left alone."""
         self._put(lambda: self._begin_with(list(ids), folder))
+
+    def read_ahead(self, ids: Sequence[int], cancel: Cancel) -> None:
+        """Reads what the next prompt may begin with. Nobody waits for it; a cancel stops it at once,
+        and what was read by then stays."""
+        self._put(lambda: self._read_ahead(list(ids), cancel))
 
     def forget(self) -> None:
         """Empties the memory: the next prompt is read whole, as by a fresh engine."""
@@ -256,6 +264,17 @@ class Engine:
         while (job := self._requests.get()) is not None:
             job()
 
+    @contextmanager
+    def _stopped_by(self, stop: Cancel) -> Iterator[None]:
+        """What is read meanwhile ends where `stop` is set; closing sets it."""
+        self._model.cancel = stop
+        if self._closing:
+            stop.set()
+        try:
+            yield
+        finally:
+            self._model.cancel = self._closed
+
     def _call(self, work: Callable[[], T]) -> T:
         """Runs `work` on the worker and gives its result, or raises its error."""
         future: Future[T] = Future()
@@ -271,22 +290,23 @@ class Engine:
         return future.result()
 
     def _run(self, generation: Generation) -> None:
-        self._running = generation
         try:
-            generation.end(self._generate(generation))
+            with self._stopped_by(generation.stop):
+                stats = self._generate(generation)
+            generation.end(stats)
         except Exception as error:
             # Whatever it is belongs to the one who asked; the worker lives on.
             self._memory.forget(0)
             generation.fail(error)
-        finally:
-            self._running = None
 
     def _run_together(self, comparison: Comparison) -> None:
-        self._running = comparison
+        shared = shared_prefix([prompt for prompt, _ in comparison.columns])
         try:
-            shared = shared_prefix([prompt for prompt, _ in comparison.columns])
-            self._memory.read_prompt(shared)
-            stats = decode_together(self._model, self._chain, comparison, len(shared), self.adapter)
+            with self._stopped_by(comparison.stop):
+                self._memory.read_prompt(shared)
+                stats = decode_together(
+                    self._model, self._chain, comparison, len(shared), self.adapter
+                )
             comparison.end(stats)
         except Aborted:
             comparison.end(())
@@ -297,11 +317,11 @@ class Engine:
             for sequence in range(1, MAX_SEQUENCES):
                 self._model.keep(0, sequence)
             self._memory.forget(min(len(self._memory), len(shared)))
-            self._running = None
 
     def _use_adapter(self, path: Path | None, scale: float) -> None:
         if self._adapters.use(path, scale):
             self._memory.forget(0)
+            self._after = None
 
     def _begin_with(self, ids: list[int], folder: Path) -> None:
         if len(self._memory) or not ids:
@@ -310,6 +330,21 @@ class Engine:
             read_prefix(self._memory, ids, folder, f"{self._weights} {self._adapters.acting}")
         except Exception:
             # It was a favour: the next prompt is read whole.
+            self._memory.forget(0)
+
+    def _read_ahead(self, ids: list[int], cancel: Cancel) -> None:
+        if cancel.is_set():
+            return
+        try:
+            # In small parts: of the one that a cancel comes into, nothing stays.
+            with self._stopped_by(cancel):
+                for start in range(self._memory.keep(ids), len(ids), READ_AHEAD):
+                    self._memory.read(ids[start : start + READ_AHEAD])
+                    if cancel.is_set():
+                        break
+        except Aborted:
+            pass
+        except Exception:  # as above
             self._memory.forget(0)
 
     def _chain(self, said: Sequence[int] = ()) -> SamplerChain:
@@ -332,8 +367,7 @@ class Engine:
         return np.array(found, dtype=np.float32)
 
     def _preview(self, sampling: Sampling, top: int) -> NextToken | None:
-        logits = self._memory.logits
-        return None if logits is None else self._apply(logits, sampling, top)
+        return None if self._after is None else self._apply(self._after, sampling, top)
 
     def _apply(self, logits: Logits, sampling: Sampling, top: int) -> NextToken:
         stages: list[Stage] = []
@@ -346,12 +380,11 @@ class Engine:
     def _generate(self, generation: Generation) -> GenerationStats:
         prompt = generation.prompt + generation.said
         stop: StopReason = "cancelled"
+        self._after = None
         with closing(Voice(self._model, self._chain(generation.said), generation.top)) as voice:
             try:
                 generation.cached_tokens = self._memory.read_prompt(prompt)
-                stop = decode_alone(
-                    self._model, self._memory, voice, generation, self._should_abort
-                )
+                stop, self._after = decode_alone(self._model, self._memory, voice, generation)
             except Aborted:
                 stop = "cancelled"
             self._said = voice.chain.said

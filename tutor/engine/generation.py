@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
+from tutor.engine.cancel import Cancel
 from tutor.engine.errors import EngineError
 from tutor.engine.events import ColumnEvent, GenerationStats, TokenEvent
 from tutor.engine.settings import Sampling
@@ -19,9 +19,10 @@ S = TypeVar("S")
 class Stream(Generic[E, S]):
     """Iterate over it for events, then read `stats`; the worker puts them in."""
 
-    def __init__(self, cancel: threading.Event | None = None) -> None:
+    def __init__(self, cancel: Cancel | None = None) -> None:
         self.began = time.perf_counter()
-        self._cancel = cancel or threading.Event()
+        self.stop = cancel or Cancel()
+        """Set by whoever wants no more of it."""
         self._events: queue.SimpleQueue[tuple[E | None, S | None, Exception | None]] = (
             queue.SimpleQueue()
         )
@@ -29,11 +30,11 @@ class Stream(Generic[E, S]):
 
     def cancel(self) -> None:
         """Stops it at once; the iterator then ends."""
-        self._cancel.set()
+        self.stop.set()
 
     @property
     def cancelled(self) -> bool:
-        return self._cancel.is_set()
+        return self.stop.is_set()
 
     @property
     def stats(self) -> S:
@@ -74,7 +75,7 @@ class Generation(Stream[TokenEvent, GenerationStats]):
         self,
         prompt: Sequence[int],
         sampling: Callable[[], Sampling],
-        cancel: threading.Event | None = None,
+        cancel: Cancel | None = None,
         said: Sequence[int] = (),
         top: int = 0,
         draft: int = 0,
@@ -97,7 +98,7 @@ class Comparison(Stream[ColumnEvent, tuple[GenerationStats, ...]]):
     def __init__(
         self,
         columns: Sequence[tuple[Sequence[int], Sampling]],
-        cancel: threading.Event | None = None,
+        cancel: Cancel | None = None,
         top: int = 0,
     ) -> None:
         super().__init__(cancel)

@@ -5,24 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tutor.engine.model import Aborted, Model
-
-Logits = NDArray[np.float32]
 
 
 class Memory:
-    """The token ids in the context's first sequence, in step with llama.cpp's own memory.
-
-    `logits` are those after the last token where an answer ended there, for a preview of the next.
-    """
+    """The token ids in the context's first sequence, in step with llama.cpp's own memory."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self.ids: list[int] = []
-        self.logits: Logits | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -67,7 +58,6 @@ class Memory:
         """Takes over what was saved, if it is of `ids`; otherwise the memory is empty."""
         if self._model.load_state(file, len(ids)) == list(ids):
             self.ids = list(ids)
-            self.logits = None
             return True
         self.forget(0)
         return False
@@ -76,7 +66,6 @@ class Memory:
         """Forgets everything after the first `length` tokens."""
         self._model.keep(length)
         del self.ids[length:]
-        self.logits = None
 
 
 def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:

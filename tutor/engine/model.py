@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,27 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
+from tutor.engine.cancel import Cancel
 from tutor.engine.errors import AdapterError, EngineError, ModelFileError
 from tutor.engine.events import Framing, Token
 from tutor.engine.gguf import ModelInfo, model_info, read_header, require_chat
 from tutor.engine.logs import collect_logs
 
+Logits = NDArray[np.float32]
+
 N_BATCH = 512
 MAX_SEQUENCES = 4
 _ABORTED = 2
 _FEW = 16
+_C = ctypes.CDLL("msvcrt" if os.name == "nt" else None)
+# What llama.cpp asks at every node of a graph: the length of the string at a cancel's address. A
+# callback in Python would wait for the interpreter each time, and the screen holds that for long.
+_IS_SET = ctypes.cast(_C.strlen, llama_cpp.ggml_abort_callback)
 _NEVER = llama_cpp.ggml_abort_callback()
 
 
 class Aborted(Exception):
-    """The abort callback asked for a stop while tokens were being read."""
+    """A cancel came while tokens were being read."""
 
 
 class Model:
@@ -42,11 +49,12 @@ class Model:
         path: Path,
         n_ctx: int,
         n_threads: int,
-        should_abort: Callable[[], bool],
+        cancel: Cancel,
         *,
         chat: bool = True,
     ) -> None:
-        """Loads the file; without `chat` a base model too.
+        """Loads the file; without `chat` a base model too. `cancel` stops what is being read, and
+        may be another one for each work.
 
         Raises ModelFileError where llama.cpp or the tutor cannot use it.
         """
@@ -64,8 +72,7 @@ class Model:
         self.vocab = llama_cpp.llama_model_get_vocab(self._model)
         self.n_vocab: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
 
-        # ctypes keeps no reference of its own: the callback must live as long as the context.
-        self._abort = llama_cpp.ggml_abort_callback(lambda _data: should_abort())
+        self.cancel = cancel
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = self.n_ctx
         parameters.n_batch = N_BATCH
@@ -77,7 +84,6 @@ class Model:
         # Several answers can be decoded together, over one memory that they share.
         parameters.n_seq_max = MAX_SEQUENCES
         parameters.kv_unified = True
-        parameters.abort_callback = self._abort
         with collect_logs() as logs:
             self._context = llama_cpp.llama_init_from_model(self._model, parameters)
         if not self._context:
@@ -191,10 +197,9 @@ class Model:
             llama_cpp.llama_batch_free(batch)
 
     def _let_abort(self, may: bool) -> None:
-        # llama.cpp asks at every node of its graph: for few tokens that takes longer than the abort
-        # could save.
-        asked = self._abort if may else _NEVER
-        llama_cpp.llama_set_abort_callback(self._context, asked, None)
+        # What is read in no time is read to its end: the memory then holds what was said.
+        asked = _IS_SET if may else _NEVER
+        llama_cpp.llama_set_abort_callback(self._context, asked, self.cancel.address)
 
     def _check(self, status: int) -> None:
         if status == _ABORTED:
@@ -202,7 +207,7 @@ class Model:
         if status != 0:
             raise EngineError(f"llama.cpp could not read the tokens (llama_decode: {status})")
 
-    def logits(self, row: int = -1) -> NDArray[np.float32]:
+    def logits(self, row: int = -1) -> Logits:
         """The logits of a row of the last batch, by default its last, shape (n_vocab,).
 
         A view, valid until the next decode.

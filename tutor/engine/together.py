@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tutor.engine.events import Adapter, ColumnEvent, GenerationStats, StopReason
 from tutor.engine.generation import Comparison
 from tutor.engine.memory import common_prefix
-from tutor.engine.model import N_BATCH, Model
+from tutor.engine.model import N_BATCH, Aborted, Model
 from tutor.engine.sampler import SamplerChain
 from tutor.engine.settings import Sampling
 from tutor.engine.voice import Voice
@@ -68,6 +68,8 @@ def decode_together(
                 model.decode_rows(rows[start : start + N_BATCH])
             _say(column, -1, comparison)
         while running := [c for c in columns if c.stop is None]:
+            if comparison.cancelled:
+                raise Aborted
             model.decode_rows([(c.last, c.position, c.sequence) for c in running])
             for row, column in enumerate(running):
                 _say(column, row, comparison)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from tutor.agent.branch import branched_record, decoded, go_on
 from tutor.agent.record import answer_record, struck
 from tutor.agent.trace import TOP, Trace, pack, traced
 from tutor.agent.turn import Acted, Began, Delta, Done, Exchange, Performed, Retrieved
+from tutor.engine.cancel import Cancel
 from tutor.engine.events import GenerationStats, TokenEvent
 from tutor.engine.settings import Sampling
 from tutor.sessions.store import Store, StoreError
@@ -105,7 +105,7 @@ def answer(
     history: list[Exchange],
     lesson: int | None,
     sampling: Callable[[], Sampling],
-    cancel: threading.Event,
+    cancel: Cancel,
     post: Post,
 ) -> None:
     """Answers `turn.question`; what the learner sees is stored at least once a second."""
@@ -146,7 +146,7 @@ def branch(
     said: Sequence[TokenEvent],
     record: dict[str, Any],
     sampling: Callable[[], Sampling],
-    cancel: threading.Event,
+    cancel: Cancel,
     post: Post,
     limit: int | None,
 ) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from textual import work
 from textual.app import ComposeResult
@@ -19,12 +19,14 @@ from tutor.agent.record import answer_record, kept_record
 from tutor.agent.trace import Trace, traced, unpack
 from tutor.agent.turn import Exchange
 from tutor.demos.demo import Shown
+from tutor.engine.cancel import Cancel
 from tutor.engine.events import TokenEvent
 from tutor.engine.settings import Sampling
 from tutor.sessions.store import Store, StoredMessage, StoreError
 from tutor.settings import Settings
 from tutor.text import plain
 from tutor.tui import answering
+from tutor.tui.ahead import ReadAhead
 from tutor.tui.composer import Composer
 from tutor.tui.conversation import REMEMBERED, Conversation, Earlier, Turn, exchanges
 from tutor.tui.messages import CommandTyped, Evidence, Failed, Finished, Progress, Words
@@ -53,8 +55,9 @@ class Chat(Vertical):
         self.changing = asyncio.Lock()
         """Held by whoever changes which turns are shown, from its first step to its last."""
         self._store = store
-        self._sampling = sampling
-        self._cancel = threading.Event()
+        self.sampling = sampling
+        self._cancel = Cancel()
+        self._ahead = ReadAhead(self)
         self._waiting = ""
         """The question to ask as soon as the model is loaded, if the input still holds it then."""
 
@@ -158,7 +161,7 @@ class Chat(Vertical):
         """A demonstration that was run elsewhere becomes a turn, for questions about it."""
         if self.tutor is None:
             return
-        record = answer_record(self.tutor.showed(line, shown, self._sampling()))
+        record = answer_record(self.tutor.showed(line, shown, self.sampling()))
         async with self.changing:
             with self._told():
                 turn, conversation = await self._begin(line)
@@ -177,7 +180,8 @@ class Chat(Vertical):
 
     async def _ask(self, tutor: Tutor, question: str) -> None:
         """Raises StoreError; then the question is in the input again."""
-        self._cancel = threading.Event()
+        self._cancel = Cancel()
+        self._ahead.stop()
         self.answering = True
         try:
             history = self.history()
@@ -187,7 +191,20 @@ class Chat(Vertical):
             self.composer.put(question)
             raise
         turn.show_state("…")
-        self._answer(tutor, turn, history, conversation, self._cancel)
+        self._work(
+            partial(
+                answering.answer,
+                tutor,
+                self._store,
+                conversation,
+                turn,
+                history,
+                self.lesson,
+                self.sampling,
+                self._cancel,
+                self.post_message,
+            )
+        )
 
     def history(self) -> list[Exchange]:
         """The last turns of this conversation, oldest first. Raises StoreError."""
@@ -196,25 +213,12 @@ class Chat(Vertical):
         return exchanges(self._store.messages(self.conversation, newest=REMEMBERED))
 
     @work(thread=True, group="answer", exit_on_error=False)
-    def _answer(
-        self,
-        tutor: Tutor,
-        turn: Turn,
-        history: list[Exchange],
-        conversation: int,
-        cancel: threading.Event,
-    ) -> None:
-        answering.answer(
-            tutor,
-            self._store,
-            conversation,
-            turn,
-            history,
-            self.lesson,
-            self._sampling,
-            cancel,
-            self.post_message,
-        )
+    def _work(self, job: Callable[[], None]) -> None:
+        job()
+
+    def on_composer_drafted(self, event: Composer.Drafted) -> None:
+        event.stop()
+        self._ahead.begin(event.text)
 
     async def on_evidence(self, event: Evidence) -> None:
         sources = [
@@ -240,6 +244,7 @@ class Chat(Vertical):
                 event.turn.show_state("")
                 await event.turn.show_record(event.record)
         self.post_message(Progress(event.turn, event.figures))
+        self._ahead.begin(self.composer.text)
 
     async def on_failed(self, event: Failed) -> None:
         if event.turn:
@@ -289,35 +294,25 @@ class Chat(Vertical):
             return
         if fork is not None:
             turn.message = self._store.branch(turn.message, fork)
-        self._cancel = threading.Event()
+        self._cancel = Cancel()
         self.answering = True
         await turn.clear_words()
         turn.prompt, turn.events = trace.prompt, list(said)
         await turn.add_words("".join(event.text for event in said))
-        self._branch(self.tutor, turn, trace, said, record, self._cancel, limit)
-
-    @work(thread=True, group="answer", exit_on_error=False)
-    def _branch(
-        self,
-        tutor: Tutor,
-        turn: Turn,
-        trace: Trace,
-        said: Sequence[TokenEvent],
-        record: dict[str, Any],
-        cancel: threading.Event,
-        limit: int | None,
-    ) -> None:
-        answering.branch(
-            tutor,
-            self._store,
-            turn,
-            trace,
-            said,
-            record,
-            self._sampling,
-            cancel,
-            self.post_message,
-            limit,
+        self._work(
+            partial(
+                answering.branch,
+                self.tutor,
+                self._store,
+                turn,
+                trace,
+                said,
+                record,
+                self.sampling,
+                self._cancel,
+                self.post_message,
+                limit,
+            )
         )
 
     def branches(self, turn: Turn) -> list[StoredMessage]:

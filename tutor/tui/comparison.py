@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -27,6 +26,7 @@ from tutor.agent.compare import (
     difference,
 )
 from tutor.agent.turn import Exchange
+from tutor.engine.cancel import Cancel
 from tutor.engine.events import TokenEvent
 from tutor.settings import Settings
 from tutor.text import visible
@@ -108,7 +108,7 @@ class CompareScreen(ModalScreen[None]):
         self._question = question
         self._history = history
         self._lesson = lesson
-        self._cancel: threading.Event | None = None
+        self._cancel: Cancel | None = None
         self._said: list[list[TokenEvent]] = []
 
     def compose(self) -> ComposeResult:
@@ -164,12 +164,12 @@ class CompareScreen(ModalScreen[None]):
         for view, column in zip(self._views, columns, strict=True):
             view.tell(difference(columns[0], column))
         self._said = [[] for _ in columns]
-        self._cancel = threading.Event()
+        self._cancel = Cancel()
         self._tell("reading the prompt …")
         self._run(self.query_one("#compare-question", Input).value, columns, self._cancel)
 
     @work(thread=True, exit_on_error=False)
-    def _run(self, question: str, columns: list[Column], cancel: threading.Event) -> None:
+    def _run(self, question: str, columns: list[Column], cancel: Cancel) -> None:
         try:
             for event in compare(
                 self._tutor, question, columns, self._history, self._lesson, cancel

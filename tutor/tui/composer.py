@@ -5,10 +5,14 @@ from __future__ import annotations
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
+from textual.timer import Timer
 from textual.widgets import TextArea
 
 from tutor.agent.question import QUESTION_LIMIT
 from tutor.tui.commands import completions
+
+PAUSE = 0.3
+"""Seconds without a key: longer than between the keys of a word."""
 
 
 class Composer(TextArea):
@@ -21,6 +25,13 @@ class Composer(TextArea):
             super().__init__()
             self.text = text
 
+    class Drafted(Message):
+        """A word of `text` was ended, or the learner pauses."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
     def __init__(self) -> None:
         super().__init__(id="composer", placeholder="ask, or /help", show_line_numbers=False)
         # Textual's own meaning of these keys is never reached, but puts them first in the footer.
@@ -28,6 +39,7 @@ class Composer(TextArea):
             self._bindings.key_to_bindings.pop(key, None)
         self.past: list[str] = []
         self._back = 0
+        self._pause: Timer | None = None
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter":
@@ -56,6 +68,15 @@ class Composer(TextArea):
             self.app.notify(f"the input is full at {QUESTION_LIMIT:,} characters", markup=False)
         else:
             await super()._on_key(event)
+
+    def on_text_area_changed(self) -> None:
+        if self._pause:
+            self._pause.stop()
+        drafted = self.Drafted(self.text)
+        if self.text[-1:].isspace():
+            self.post_message(drafted)
+        else:
+            self._pause = self.set_timer(PAUSE, lambda: self.post_message(drafted))
 
     def render_line(self, y: int) -> Strip:
         # Textual wraps the placeholder, which fails at a width of nothing.

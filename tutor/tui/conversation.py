@@ -115,6 +115,9 @@ class Turn(Vertical):
             await self._stream.stop()
             self._stream = None
 
+    async def on_unmount(self) -> None:
+        await self.end_words()
+
     async def show_message(self, message: StoredMessage) -> None:
         """An answer as the store has it: whole, cut off by the end of the app, or damaged."""
         self.message = message.id

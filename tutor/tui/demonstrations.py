@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -21,6 +20,7 @@ from tutor.demos.demo import Demo, DemoCancelled, DemoError, DemoInput, Predicti
 from tutor.demos.registry import NAMES, demo
 from tutor.demos.typed import line_of, values_of
 from tutor.demos.workbench import Workbench
+from tutor.engine.cancel import Cancel
 from tutor.text import plain
 from tutor.tui.chat import Chat
 from tutor.tui.demo_form import Choice, DemoForm
@@ -119,7 +119,7 @@ class DemoView(ModalScreen[None]):
         self._inputs: DemoInput | None = None
         self._prediction: Prediction | None = None
         self._guess: int | None = None
-        self._cancel = threading.Event()
+        self._cancel = Cancel()
         self._progress = ("", 0.0)
 
     def compose(self) -> ComposeResult:
@@ -206,7 +206,7 @@ class DemoView(ModalScreen[None]):
             self._go_to("prediction", "the model is still loading: choose again in a moment")
             return
         self._guess = None if number == _SKIP else number - 1
-        self._cancel = threading.Event()
+        self._cancel = Cancel()
         self._progress = ("beginning", 0.0)
         self._go_to("running")
         line = f"/demo {self._demo.name} {line_of(self._demo, self._values)}".strip()
@@ -217,7 +217,7 @@ class DemoView(ModalScreen[None]):
     # From the guess to what happens
 
     @work(thread=True, exit_on_error=False)
-    def _run(self, bench: Workbench, inputs: DemoInput, line: str, cancel: threading.Event) -> None:
+    def _run(self, bench: Workbench, inputs: DemoInput, line: str, cancel: Cancel) -> None:
         try:
             shown = self._demo.run_alone(bench, inputs, Run(self._report, cancel))
             self.post_message(self.Showed(shown, line))

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.tui.driver import wait_until
+from tutor.agent.tutor import Tutor
+from tutor.sessions.store import Store
+from tutor.settings import Settings, set_value
+from tutor.tui.app import TutorApp
+from tutor.tui.conversation import Turn
+
+PREFIX = 40
+"""More tokens than every prompt begins with."""
+
+
+@pytest.fixture
+def app(store: Store, tutor: Tutor) -> TutorApp:
+    return TutorApp(store, lambda settings, progress: tutor, set_value(Settings(), "max_tokens", 8))
+
+
+def read(tutor: Tutor) -> int:
+    return len(tutor.engine._memory)
+
+
+async def test_what_is_typed_is_read_ahead_and_its_answer_reads_only_the_rest(
+    app: TutorApp, tutor: Tutor
+) -> None:
+    tutor.engine.forget()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await wait_until(pilot, lambda: app.chat.tutor is not None)
+        await pilot.press(*"What does the KV cache ")
+        await wait_until(pilot, lambda: read(tutor) > PREFIX)
+        await pilot.press(*"keep?", "enter")
+        await wait_until(pilot, lambda: bool(app.query(Turn)) and not app.chat.answering)
+        assert app.query(Turn).last().cached_tokens > PREFIX
+
+
+async def test_a_draft_that_waits_for_the_end_of_an_answer_is_read_then(
+    app: TutorApp, tutor: Tutor
+) -> None:
+    async with app.run_test(size=(100, 30)) as pilot:
+        await wait_until(pilot, lambda: app.chat.tutor is not None)
+        await pilot.press(*"What is a token?", "enter", *"What does LoRA train?")
+        await wait_until(pilot, lambda: bool(app.query(Turn)) and not app.chat.answering)
+        prompt = app.query(Turn).last().prompt
+        assert prompt is not None
+        tokens = prompt.tokens
+        await wait_until(pilot, lambda: tutor.engine._memory.ids[: len(tokens)] != tokens)
+        assert app.chat.composer.text == "What does LoRA train?"
+
+
+async def test_a_command_is_not_read_ahead(app: TutorApp, tutor: Tutor) -> None:
+    async with app.run_test(size=(100, 30)) as pilot:
+        await wait_until(pilot, lambda: app.chat.tutor is not None)
+        tutor.engine.forget()
+        await pilot.press(*"/compare What is a token ")
+        await pilot.pause(0.5)
+        assert read(tutor) == 0
