@@ -66,6 +66,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "tutor.settings",
         "tutor.home",
         "prompts",
+        "corpus",
     },
     "tutor.__main__": {"tutor.cli"},
 }

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import prompts
+from corpus.gold import load_gold
 from tutor.agent.trace import TOP
 from tutor.agent.turn import Began, Delta, Done, Retrieved
 from tutor.agent.tutor import Tutor
 from tutor.bench import bare
 from tutor.engine.adapters import shipped_adapter
+from tutor.engine.cancel import Cancel
 from tutor.engine.engine import Engine
 from tutor.engine.events import GenerationStats
 from tutor.engine.lookup import DRAFT
@@ -29,6 +31,7 @@ QUESTIONS = (
     "What is overfitting?",
     "What does LoRA train?",
 )
+_OF_DEV = 15
 _WARMING = ("What is a prompt?", "What is attention?")
 """Others than those that are timed: the encoder remembers the vectors of the last questions."""
 TOKENS = 96
@@ -47,12 +50,31 @@ class Turn:
     first_word_ms: float
 
 
-def turns(tutor: Tutor) -> list[Turn]:
-    """A turn a question, traced as the app traces them, each a conversation of its own."""
-    return [_turn(tutor, question) for question in QUESTIONS]
+def turns(tutor: Tutor, typed: bool = False) -> list[Turn]:
+    """A turn a question that is answered, traced as the app does, each a conversation of its own.
+
+    With `typed` the tutor has read ahead for all of the question but its last word, as the app lets
+    it while somebody types.
+    """
+    found = []
+    for question in (*QUESTIONS, *_asked()):
+        if typed:
+            draft = question.rpartition(" ")[0]
+            tutor.read_ahead(draft, (), None, Sampling(max_tokens=TOKENS), Cancel())
+            tutor.engine.preview(Sampling())  # comes after it
+        if (turn := _turn(tutor, question)) is not None:
+            found.append(turn)
+    return found
 
 
-def _turn(tutor: Tutor, question: str) -> Turn:
+def _asked() -> list[str]:
+    """Questions as learners word them: an even share of the dev split that the lessons answer."""
+    asked = [q.question for q in load_gold("dev") if q.answerable and not q.history]
+    return asked[:: len(asked) // _OF_DEV][:_OF_DEV]
+
+
+def _turn(tutor: Tutor, question: str) -> Turn | None:
+    """None where the question is refused: then the model says nothing."""
     began = time.perf_counter()
     evidence_ms = first_word_ms = 0.0
     notes: tuple[str, ...] = ()
@@ -68,7 +90,8 @@ def _turn(tutor: Tutor, question: str) -> Turn:
             first_word_ms = now
         elif isinstance(event, Done):
             break
-    assert read is not None, "the lessons answer these questions"
+    if read is None:
+        return None
     messages = [
         {"role": "system", "content": prompts.render("system")},
         {
@@ -84,6 +107,7 @@ class Warm:
     """What a warm tutor does. `reading_ms` is what each turn's uncached tokens take to read."""
 
     turns: list[Turn]
+    typed: list[Turn]
     reading_ms: list[float]
     path: Path
     peak_memory_mb: float
@@ -96,6 +120,7 @@ class Warm:
         return {
             "question_to_evidence_ms": statistics.median(t.evidence_ms for t in self.turns),
             "question_to_first_word_ms": statistics.median(words),
+            "typed_first_word_ms": _first_word_ms(self.typed),
             "first_word_to_reading": statistics.median(word / ms for word, ms in reading),
             "peak_memory_mb": self.peak_memory_mb,
         }
@@ -103,11 +128,15 @@ class Warm:
     def beside_the_plain_way(self) -> dict[str, float]:
         """The same questions by the library; only when the tutor has left the machine to it."""
         plain = bare.plain_first_word_ms(embedded_model_path(), [t.messages for t in self.turns])
-        word = statistics.median(turn.first_word_ms for turn in self.turns)
         return {
             "plain_first_word_ms": statistics.median(plain),
-            "first_word_to_plain": word / statistics.median(plain),
+            "first_word_to_plain": _first_word_ms(self.turns) / statistics.median(plain),
+            "typed_first_word_to_plain": _first_word_ms(self.typed) / statistics.median(plain),
         }
+
+
+def _first_word_ms(turns: Sequence[Turn]) -> float:
+    return statistics.median(turn.first_word_ms for turn in turns)
 
 
 def warm(tutor: Tutor) -> Warm:
@@ -115,8 +144,9 @@ def warm(tutor: Tutor) -> Warm:
     for question in _WARMING:
         _turn(tutor, question)
     timed = turns(tutor)
+    typed = turns(tutor, typed=True)
     reading = [_reading_ms(tutor.engine, turn) for turn in timed]
-    return Warm(timed, reading, Path(tutor.info.path), _peak_memory_mb())
+    return Warm(timed, typed, reading, Path(tutor.info.path), _peak_memory_mb())
 
 
 def speeds(tutor: Tutor, prompts: Sequence[Sequence[int]]) -> dict[str, float]:

@@ -77,8 +77,6 @@ class Turn(Vertical):
         yield Static(plain(self.question), classes="question", markup=False)
         yield Static("Tutor", classes="speaker")
         yield Markdown(classes="evidence", open_links=False)
-        yield Static("", classes="label", markup=False)
-        yield Markdown(classes="words", open_links=False)
         yield Vertical(classes="sources")
         yield Static("", classes="state", markup=False)
 
@@ -97,17 +95,27 @@ class Turn(Vertical):
         """More of the model's words, marked as unchecked."""
         self.words += fragment
         if self._stream is None:
-            self.query_one(".label", Static).update("the model's own words, unchecked:")
-            self._stream = Markdown.get_stream(self.query_one(".words", Markdown))
+            label, words = await self._own_words()
+            label.update("the model's own words, unchecked:")
+            self._stream = Markdown.get_stream(words)
         self.set_class(not self.words.strip(), "-silent")
         await self._stream.write(plain(fragment))
+
+    async def _own_words(self) -> tuple[Static, Markdown]:
+        """What they are, and they: made when they begin, since a new turn holds up the keys."""
+        if not self.query(".words"):
+            label = Static("", classes="label", markup=False)
+            words = Markdown(classes="words", open_links=False)
+            await self.mount_all([label, words], before=".sources")
+        return self.query_one(".label", Static), self.query_one(".words", Markdown)
 
     async def clear_words(self) -> None:
         """Takes the model's words away, for a branch to write its own."""
         await self.end_words()
         self.words = ""
         self.events = []
-        await self.query_one(".words", Markdown).update("")
+        for words in self.query(".words").results(Markdown):
+            await words.update("")
 
     async def end_words(self) -> None:
         """The model says no more."""
@@ -137,11 +145,12 @@ class Turn(Vertical):
         streamed, self.words = self.words.strip(), record["model_text"]
         self.set_class(not self.words, "-silent")
         if self.words:
+            label, words = await self._own_words()
             if (checked := struck(record)) != streamed:
-                await self.query_one(".words", Markdown).update(plain(checked))
+                await words.update(plain(checked))
             held = sum(sentence["supported"] for sentence in sentences)
             unsupported = " (the others are struck)" if held < len(sentences) else ""
-            self.query_one(".label", Static).update(
+            label.update(
                 f"the model's own words ({variant(record)}); the lessons support {held} of "
                 f"their {len(sentences)} sentences{unsupported}:"
             )
