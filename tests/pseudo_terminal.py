@@ -46,7 +46,7 @@ class App:
             stdout=self._slave,
             stderr=self._slave,
             start_new_session=True,
-            env=environ(home) | environment | {"TERM": "xterm-256color"},
+            env=environ(home) | {"TERM": "xterm-256color"} | environment,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -73,8 +73,10 @@ class App:
 
     def type(self, text: str) -> None:
         # Nobody reads what is typed into an app that was just killed.
+        left = text.encode()
         with suppress(OSError):
-            os.write(self._master, text.encode())
+            while left:
+                left = left[os.write(self._master, left) :]
 
     def kill(self) -> None:
         self.process.kill()

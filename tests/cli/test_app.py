@@ -128,3 +128,43 @@ def test_a_terminal_that_is_closed_ends_the_app_and_leaves_the_store_whole(
     assert ends(app) == 128 + signal.SIGHUP
     question, answer = stored()
     assert question.text == QUESTION and "flattens" in answer.text
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"TERM": "vt100"},
+        {"TERM": "dumb"},
+        {"TERM": ""},
+        {"NO_COLOR": "1"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+    ids=["vt100", "dumb", "no name", "no colour", "not UTF-8"],
+)
+def test_the_app_answers_in_a_terminal_of_any_kind(home: Path, environment: dict[str, str]) -> None:
+    app = App(home, environment | {"TUTOR_MAX_TOKENS": "8"})
+    try:
+        app.wait_for("tok/s")
+        app.type(QUESTION + "\r")
+        app.wait_for("flattens")
+        app.type("\x11")
+        assert ends(app) == 0
+    finally:
+        app.close()
+    assert b"Traceback" not in app.drawn
+
+
+def test_a_book_that_is_pasted_into_the_terminal_is_refused_and_stays_in_the_input(
+    home: Path,
+) -> None:
+    app = App(home, {"TUTOR_MAX_TOKENS": "8"})
+    try:
+        app.wait_for("tok/s")
+        app.type("\x1b[200~" + "What is a token? " * 3000 + "\x1b[201~\r")
+        app.wait_for("the question has 50,999 characters")
+        app.type("\x15" + QUESTION + "\r")
+        app.wait_for("flattens")
+        app.type("\x11")
+        assert ends(app) == 0
+    finally:
+        app.close()

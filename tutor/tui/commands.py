@@ -77,7 +77,8 @@ def help_text() -> str:
     """All keys and commands as Markdown."""
     rows = [f"| `{c.usage}` | {c.key.upper()} | {c.help} |" for c in COMMANDS]
     keys = (
-        "**Enter** sends · **Ctrl+J** begins a new line · **Up/Down** recall questions · "
+        "**Enter** sends · **Ctrl+J** begins a new line · **Ctrl+U** clears what stands before the "
+        "cursor · **Up/Down** recall questions · "
         "**Tab** completes a command · **Esc** stops an answer or closes what is open · "
         "**Ctrl+P** palette"
     )

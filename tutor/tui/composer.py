@@ -1,4 +1,4 @@
-"""Where the learner types: Enter sends, Ctrl+J begins a new line, Up and Down recall."""
+"""Where the learner types: Enter sends, Ctrl+J breaks the line, Ctrl+U clears, Up and Down recall."""
 
 from __future__ import annotations
 
@@ -50,6 +50,11 @@ class Composer(TextArea):
             event.stop()
             event.prevent_default()
             self.insert("\n")
+        elif event.key == "ctrl+u":
+            # Textual's own stops at the beginning of a wrapped line.
+            event.stop()
+            event.prevent_default()
+            self.delete((0, 0), self.cursor_location)
         elif event.key == "tab" and self.text.startswith("/"):
             event.stop()
             event.prevent_default()
