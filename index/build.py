@@ -5,7 +5,6 @@ One lock file guards the store, since Chroma is not safe for several processes a
 
 from __future__ import annotations
 
-import hashlib
 import io
 import shutil
 import time
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from index.encoder import Encoder, Vectors, prepared_encoder
 from index.export import encoder_name
-from index.passages import Passage
+from index.passages import Passage, digest
 from index.shipped import ShippedEncoder
 from index.store import OtherVersionError, VectorStore
 
@@ -106,7 +105,7 @@ def cached_vectors(texts: Sequence[str], name: str, cache: Path, encoder: Encode
 def _read_snapshot(file: Path, keys: Sequence[str]) -> list[Vectors] | None:
     try:
         with zipfile.ZipFile(file) as kept:
-            if _array(kept, "digest").tobytes() == _digest(keys):
+            if _array(kept, "digest").tobytes() == digest(keys):
                 return np.split(_array(kept, "vectors"), _array(kept, "ends")[:-1])
     # A missing, cut-off or foreign snapshot is written anew; numpy and zipfile raise many types.
     except Exception:
@@ -128,15 +127,11 @@ def _write_snapshot(file: Path, keys: Sequence[str], vectors: Sequence[Vectors])
     draft = file.with_name(f"{file.stem}.part.npz")
     np.savez(
         draft,
-        digest=np.frombuffer(_digest(keys), dtype=np.uint8),
+        digest=np.frombuffer(digest(keys), dtype=np.uint8),
         vectors=np.concatenate(vectors),
         ends=np.cumsum([len(v) for v in vectors]),
     )
     draft.replace(file)
-
-
-def _digest(keys: Sequence[str]) -> bytes:
-    return hashlib.sha256("\0".join(keys).encode()).digest()
 
 
 def _update(

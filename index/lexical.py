@@ -6,7 +6,6 @@ import of scipy takes 0.2 s of every start.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from index.encoder import Vectors
+from index.passages import digest
 
 _K1, _B = 1.2, 0.5
 """How fast a repeated term counts less, and how much a long text does: chosen on dev."""
@@ -127,7 +127,7 @@ def _indexed(texts: Sequence[str], kept: Path | None) -> _Columns:
 
 
 def _digest(texts: Sequence[str]) -> str:
-    return hashlib.sha256("\0".join([str(_VERSION), *texts]).encode()).hexdigest()
+    return digest([str(_VERSION), *texts]).hex()
 
 
 def _read(folder: Path, texts: Sequence[str]) -> _Columns | None:

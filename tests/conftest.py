@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from corpus import load_lessons
+from corpus.intents import load_requests
 from index.encoder import Encoder
 from index.passages import course_passages
 from index.retriever import Retriever
@@ -58,7 +59,7 @@ def tutor(
     engine: Engine, retriever: Retriever, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Tutor:
     home = tmp_path_factory.mktemp("tutor")
-    router = Router.open(retriever, cache)
+    router = Router(load_requests("train"), retriever, cache)
     return Tutor(
         load_lessons(), retriever, router, engine, Home(cache, home / "data", home / "config")
     )

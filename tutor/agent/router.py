@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus.intents import QUESTION, Request, load_requests
+from corpus.intents import QUESTION, Request
 from index.build import cached_vectors
 from index.retriever import Retriever
 from tutor.agent.classifier import Classifier
@@ -63,11 +63,6 @@ class Router:
         self._classifier = Classifier.trained(requests, retriever, cache)
         heads = [request.head for request in requests]
         self._heads = cached_vectors(heads, "requests", cache, retriever.encoder)
-
-    @classmethod
-    def open(cls, retriever: Retriever, cache: Path) -> Router:
-        """The router over the course's own phrases."""
-        return cls(load_requests("train"), retriever, cache)
 
     def route(self, text: str) -> Route:
         """Decides what `text` wants."""

@@ -14,8 +14,8 @@ _BETWEEN = Content("  ")
 class Keys(Widget):
     """The shown bindings in one line, the list of all commands at its end.
 
-    Textual's Footer makes a widget of every key and makes all anew whenever the focus moves: that
-    was a third of the first frame.
+    Textual's Footer makes a widget of every key and makes all anew whenever the focus moves, which
+    the first frame and the keys have to wait for.
     """
 
     ALLOW_SELECT = False
