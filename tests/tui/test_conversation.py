@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
@@ -52,16 +51,50 @@ async def test_a_long_conversation_shows_its_newest_turns_and_more_when_asked(
     long_conversation(store, 25)
     app.chat.conversation = store.conversations()[0].id
     async with app.run_test(size=(120, 40)) as pilot:
-        assert questions_shown(app) == [f"question {n}" for n in range(15, 25)]
+        assert questions_shown(app) == [f"question {n}" for n in range(20, 25)]
         earlier = app.query_one(Earlier)
-        assert "15 earlier turns" in str(earlier.render())
-        earlier.focus()
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: len(app.query(Turn)) == 20)
-        assert questions_shown(app) == [f"question {n}" for n in range(5, 25)]
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: len(app.query(Turn)) == 25)
+        assert "20 earlier turns" in str(earlier.render())
+        earlier.focus()  # which scrolls up to it
+        await wait_until(pilot, lambda: len(app.query(Turn)) == 10)
+        assert questions_shown(app) == [f"question {n}" for n in range(15, 25)]
+        for shown in (15, 20, 25):
+            await pilot.press("enter")
+            await wait_until(pilot, lambda shown=shown: len(app.query(Turn)) == shown)  # type: ignore[misc]
         assert not earlier.display
+
+
+async def test_who_scrolls_up_to_the_first_turn_is_shown_earlier_ones(
+    app: TutorApp, store: Store
+) -> None:
+    long_conversation(store, 2 * SHOWN + 2)
+    app.chat.conversation = store.conversations()[0].id
+    async with app.run_test(size=(80, 24)) as pilot:
+        view = app.query_one(Conversation)
+        for shown in (2 * SHOWN, 2 * SHOWN + 2):
+            view.focus()
+            await pilot.press("home")
+            await wait_until(pilot, lambda shown=shown: len(app.query(Turn)) == shown)  # type: ignore[misc]
+            # The turn that was read stays where it was looked at.
+            await wait_until(pilot, lambda: view.scroll_y > 0)
+        assert questions_shown(app)[0] == "question 0"
+
+
+async def test_another_conversation_shows_its_newest_turns_wherever_the_last_was_scrolled(
+    app: TutorApp, store: Store
+) -> None:
+    for _ in range(2):
+        long_conversation(store, 3 * SHOWN)
+    first, second = (known.id for known in store.conversations())
+    app.chat.conversation = first
+    async with app.run_test(size=(80, 24)) as pilot:
+        view = app.query_one(Conversation)
+        view.focus()
+        await pilot.press("pageup")
+        await wait_until(pilot, lambda: 0 < view.scroll_y < view.max_scroll_y)
+        await app.chat.show(second)
+        await pilot.pause(0.3)
+        assert len(app.query(Turn)) == SHOWN
+        assert view.scroll_y == view.max_scroll_y > 0
 
 
 async def test_a_conversation_that_grows_keeps_few_turns_on_the_screen(
@@ -71,11 +104,24 @@ async def test_a_conversation_that_grows_keeps_few_turns_on_the_screen(
     app.chat.conversation = store.conversations()[0].id
     async with app.run_test(size=(120, 40)) as pilot:
         view = app.query_one(Conversation)
-        for n in range(1, 3 * SHOWN + 1):
+        for n in range(1, 2 * SHOWN + 1):
             await view.begin(f"question {n}")
         await pilot.pause()
-        assert questions_shown(app) == [f"question {n}" for n in range(20, 31)]
-        assert "20 earlier turns" in str(app.query_one(Earlier).render())
+        await view.tidy()
+        assert questions_shown(app) == [f"question {n}" for n in range(6, 11)]
+        assert "6 earlier turns" in str(app.query_one(Earlier).render())
+
+
+async def test_turns_that_are_read_stay_on_the_screen(app: TutorApp, store: Store) -> None:
+    long_conversation(store, 3 * SHOWN)
+    app.chat.conversation = store.conversations()[0].id
+    async with app.run_test(size=(80, 24)) as pilot:
+        view = app.query_one(Conversation)
+        view.focus()
+        await pilot.press("home")
+        await wait_until(pilot, lambda: len(app.query(Turn)) == 2 * SHOWN)
+        await view.tidy()
+        assert len(app.query(Turn)) == 2 * SHOWN
 
 
 async def test_earlier_turns_that_cannot_be_read_are_told(app: TutorApp, store: Store) -> None:
@@ -164,19 +210,3 @@ async def test_an_answer_that_is_cut_off_says_why(store: Store, tutor: Tutor) ->
         assert state() == "cut off: max_tokens is reached"
         await app.chat.show(app.chat.conversation)
         assert state() == "cut off: max_tokens is reached"
-
-
-async def test_a_turn_that_is_taken_away_while_it_is_written_leaves_no_task(app: TutorApp) -> None:
-    def streams() -> list[str]:
-        tasks = (str(task.get_coro()) for task in asyncio.all_tasks())
-        return [task for task in tasks if "MarkdownStream" in task]
-
-    async with app.run_test(size=(100, 30)) as pilot:
-        conversation = app.query_one(Conversation)
-        turn = await conversation.begin("What is a token?")
-        await turn.add_words("A token is a piece")
-        assert len(streams()) == 1
-        turn._stream._pending.append(" of text")  # type: ignore[union-attr]
-        await conversation.remove_children()
-        await pilot.pause()
-        assert streams() == []

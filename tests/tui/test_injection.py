@@ -24,6 +24,7 @@ from tutor.tui.composer import Composer
 from tutor.tui.conversation import Turn
 from tutor.tui.prompt_view import PromptView
 from tutor.tui.sessions import SessionList
+from tutor.tui.steady import Steady
 
 MARKUP = ("[red]x[/red]", "[@click=app.quit]x[/]", "[/]", "[link=file:///etc/passwd]x[/link]")
 OBEYED = (
@@ -185,7 +186,7 @@ async def test_markup_in_a_question_is_shown_literally(app: Shown, store: Store,
     app.chat.conversation = store.conversations()[0].id
     async with app.run_test(headless=False, size=(100, 40)) as pilot:
         await settled(pilot)
-        assert app.text_of(".question") == text.replace("\u200b", "")
+        assert app.text_of(".question") == "You " + text.replace("\u200b", "")
         assert not app.links()
 
 
@@ -195,8 +196,19 @@ async def click_all(pilot: Pilot[None], places: dict[str, tuple[int, int]]) -> N
         await pilot.pause()
 
 
+LINKS = "[a](https://x.invalid) [b](mailto:x@y.z) [c](file:///etc/passwd)"
+
+
+async def test_a_link_in_prose_is_none(app: Shown, store: Store) -> None:
+    keep(store, LINKS, **said(LINKS))
+    app.chat.conversation = store.conversations()[0].id
+    async with app.run_test(headless=False, size=(100, 40)) as pilot:
+        await wait_until(pilot, lambda: "a b [c](file" in app.text_of(".words"))
+        assert not app.links()
+
+
 async def test_a_link_of_the_models_opens_nothing(app: Shown, store: Store) -> None:
-    keep(store, "x", **said("[a](https://x.invalid) [b](mailto:x@y.z) [c](file:///etc/passwd)"))
+    keep(store, "x", **said(f"- {LINKS}"))
     app.chat.conversation = store.conversations()[0].id
     posted: list[Message] = []
     async with app.run_test(headless=False, size=(100, 40), message_hook=posted.append) as pilot:
@@ -210,7 +222,7 @@ async def test_a_link_of_the_models_opens_nothing(app: Shown, store: Store) -> N
 async def test_no_action_can_be_written_into_the_address_of_a_link(
     app: Shown, store: Store
 ) -> None:
-    keep(store, "x", **said("""[x](<');app.quit('>) [y](<x"');app.quit('>)"""))
+    keep(store, "x", **said("""- [x](<');app.quit('>) [y](<x"');app.quit('>)"""))
     app.chat.conversation = store.conversations()[0].id
     posted: list[Message] = []
     async with app.run_test(headless=False, size=(100, 40), message_hook=posted.append) as pilot:
@@ -262,7 +274,7 @@ async def test_a_stored_answer_of_fifty_kilobytes_is_drawn(app: Shown, store: St
     app.chat.conversation = store.conversations()[0].id
     async with app.run_test(headless=False, size=(100, 40)) as pilot:
         await wait_until(pilot, lambda: "end" in app.screen_text)
-        assert len(app.query_one(".words", Markdown).source) > 45_000
+        assert len(str(app.query_one(".words", Steady).render())) > 45_000
         assert not app.obeyed
 
 

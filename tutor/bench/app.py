@@ -25,10 +25,16 @@ SPEAKING, SAID = "own words, unchecked", "own words ("
 """What stands above the model's words while it speaks, and afterwards."""
 TYPING = 0.12
 """Seconds from key to key, as somebody types who types fast: 100 words a minute."""
-LONG_QUESTION = "Write all that you know about attention and about tokens"
+LONG = (
+    *QUESTIONS,
+    "How does attention work in a transformer?",
+    "Tell me everything about attention",
+    "Tell me all you know about sampling",
+)
+"""Questions whose answers are among the longest: 50 to 110 tokens."""
 MESSAGES = 2_000
-_KEYS = "ĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮİĴĶĹĻĽĿŁŃŅŇŊŌŎŐŔŖŘŚŜŞŠŢŤŦŨŪŬŮŰŲŴŶŸŹŻŽ"
-"""Letters that nothing else on the screen shows."""
+_KEYS = "ĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮİĴĶĹ"
+"""Letters that nothing else on the screen shows: typed, they take about as long as an answer."""
 
 
 def first_frames(home: Home, repeats: int = 3) -> dict[str, float]:
@@ -63,18 +69,18 @@ def typed_first_word(home: Home) -> float:
 
 
 def key_to_screen(home: Home) -> dict[str, float]:
-    """Keys typed while an answer streams, in a conversation of 2,000 messages."""
+    """Keys typed from Enter to about the end of the answer, in a conversation of 2,000 messages."""
     import numpy as np
 
     with _app(home, MESSAGES) as terminal:
         terminal.until(PROMPT)
-        terminal.send(f"{QUESTION}\r")
-        terminal.until(ANSWERED)
+        terminal.send("What is a prompt?\r")
+        terminal.until(SAID)
         waits = []
-        for round in range(4):
+        for question in LONG:
             terminal.send(_ESCAPE)
             terminal.watch(1.0)
-            terminal.send(f"{LONG_QUESTION} {round}?\r")
+            terminal.send(f"{question}\r")
             for letter in _KEYS:
                 terminal.watch(0.05)
                 terminal.send(letter)

@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -36,19 +37,16 @@ def run_app(arguments: argparse.Namespace) -> int:
     settings = from_environment(load(home.settings_file))
     store = Store(home.database)
 
-    # What imports make stays until the end: looking through it again and again is lost time.
-    gc.disable()
-    from tutor.tui.app import TutorApp
-
-    gc.freeze()
-    gc.enable()
+    with _made_to_stay():
+        from tutor.tui.app import TutorApp
 
     opened: list[Tutor] = []
 
     def open_tutor(settings: Settings, progress: Callable[[str, float], None]) -> Tutor:
-        from tutor.agent.tutor import Tutor
+        with _made_to_stay():
+            from tutor.agent.tutor import Tutor
 
-        opened.append(Tutor.open(home, settings, progress))
+            opened.append(Tutor.open(home, settings, progress))
         return opened[-1]
 
     app = TutorApp(store, open_tutor, settings, partial(keep_changes, home.settings_file))
@@ -64,6 +62,21 @@ def run_app(arguments: argparse.Namespace) -> int:
         sys.stdout.flush()
         os._exit(status)
     return status
+
+
+@contextmanager
+def _made_to_stay() -> Iterator[None]:
+    """What is made inside stays until the end: the garbage collector need not look through it.
+
+    It would do so many times while much is made, and later for tens of milliseconds at a time,
+    during which no key is answered.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 async def _until_left(app: TutorApp) -> int:

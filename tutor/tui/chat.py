@@ -243,6 +243,7 @@ class Chat(Vertical):
             if event.turn.is_attached:
                 event.turn.show_state("")
                 await event.turn.show_record(event.record)
+            await self.query_one(Conversation).tidy()
         self.post_message(Progress(event.turn, event.figures))
         self._ahead.begin(self.composer.text)
 
@@ -251,7 +252,6 @@ class Chat(Vertical):
             self.answering = False
             async with self.changing:
                 if event.turn.is_attached:
-                    await event.turn.end_words()
                     event.turn.show_state(event.reason)
 
     # Looking inside, and going on from there

@@ -31,6 +31,7 @@ from tutor.engine.events import TokenEvent
 from tutor.settings import Settings
 from tutor.text import visible
 from tutor.tui.keys import Keys
+from tutor.tui.steady import Steady
 
 if TYPE_CHECKING:
     from tutor.agent.tutor import Tutor
@@ -49,8 +50,8 @@ class ColumnView(Vertical):
     def compose(self) -> ComposeResult:
         yield Input(_SUGGESTED[self.number], placeholder="the settings as they are")
         with VerticalScroll():
-            yield Static("", classes="compared-text", markup=False)
-        yield Static("", classes="compared-figures", markup=False)
+            yield Steady("", classes="compared-text", markup=False)
+        yield Steady("", classes="compared-figures", markup=False)
 
     @property
     def changes(self) -> str:
@@ -64,10 +65,10 @@ class ColumnView(Vertical):
             text.append(shown or ("·" if event.index == parted else ""))
             if event.index == parted:
                 text.stylize("reverse bold", len(text) - max(len(shown), 1))
-        self.query_one(".compared-text", Static).update(text)
+        self.query_one(".compared-text", Steady).update(text)
 
     def tell(self, text: str) -> None:
-        self.query_one(".compared-figures", Static).update(text)
+        self.query_one(".compared-figures", Steady).update(text)
 
 
 class CompareScreen(ModalScreen[None]):

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, TypeAlias
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
 from textual.message import Message
 from textual.widgets import Markdown, Static
-from textual.widgets.markdown import MarkdownStream
 
 from tutor.agent.prompt import Prompt
 from tutor.agent.record import exchange, kept_record, struck
@@ -18,9 +18,12 @@ from tutor.agent.turn import CUT, Exchange, place_of
 from tutor.engine.events import TokenEvent
 from tutor.sessions.store import StoredMessage
 from tutor.text import plain
+from tutor.tui.prose import prose
+from tutor.tui.steady import Steady
 
-SHOWN = 10
-"""Turns of a stored conversation that are shown at once."""
+SHOWN = 5
+"""Turns of a stored conversation that are shown at once. Each is some 15 widgets, all of which are
+laid out anew with every fragment of an answer."""
 
 REMEMBERED = 200
 """Messages that a later question may stand on."""
@@ -58,7 +61,7 @@ class Turn(Vertical):
     """A question, the evidence, the model's own words, the sources."""
 
     def __init__(self, question: str) -> None:
-        super().__init__(classes="turn -silent")
+        super().__init__(classes="turn")
         self.question = question
         self.message: int | None = None
         """The stored answer that is shown."""
@@ -70,15 +73,16 @@ class Turn(Vertical):
         self.prompt: Prompt | None = None
         self.events: list[TokenEvent] = []
         self.cached_tokens = 0
-        self._stream: MarkdownStream | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static("You", classes="speaker")
-        yield Static(plain(self.question), classes="question", markup=False)
-        yield Static("Tutor", classes="speaker")
-        yield Markdown(classes="evidence", open_links=False)
-        yield Vertical(classes="sources")
-        yield Static("", classes="state", markup=False)
+        # Every widget of a turn holds up the keys: who speaks is a title.
+        question = Static(plain(self.question), classes="question", markup=False)
+        question.border_title = "You"
+        evidence = Steady(classes="evidence")
+        evidence.border_title = "Tutor"
+        label, words = Steady(classes="label"), Steady(classes="words")
+        label.display = words.display = False
+        yield from (question, evidence, label, words, Steady(classes="state"))
 
     async def show_evidence(self, text: str, sources: list[dict[str, Any]]) -> None:
         """The part that is true by construction, and links to where it stands."""
@@ -86,45 +90,43 @@ class Turn(Vertical):
         if (text, cited) == (self.evidence, self._cited):
             return  # drawing it once more would hold up the keys
         self.evidence, self._cited = text, cited
-        await self.query_one(".evidence", Markdown).update(plain(text))
-        box = self.query_one(".sources", Vertical)
-        await box.remove_children()
-        await box.mount_all([SourceLink(n, s) for n, s in enumerate(sources, start=1)])
+        await self._draw("evidence", text)
+        await self.query(SourceLink).remove()
+        links = [SourceLink(n, source) for n, source in enumerate(sources, start=1)]
+        await self.mount_all(links, before=".state")
+
+    async def _draw(self, part: str, text: str) -> None:
+        """Draws a part of the turn, as one widget where it is prose and as Markdown's many else."""
+        text = plain(text)
+        content, shown = prose(text), self.query_one(f".{part}")
+        if content is not None and isinstance(shown, Steady):
+            shown.update(content)
+            return
+        drawn = Markdown(text, open_links=False) if content is None else Steady(content)
+        drawn.set_classes(part)
+        drawn.border_title, drawn.display = shown.border_title, shown.display
+        await self.mount(drawn, after=shown)
+        await shown.remove()
 
     async def add_words(self, fragment: str) -> None:
         """More of the model's words, marked as unchecked."""
         self.words += fragment
-        if self._stream is None:
-            label, words = await self._own_words()
-            label.update("the model's own words, unchecked:")
-            self._stream = Markdown.get_stream(words)
-        self.set_class(not self.words.strip(), "-silent")
-        await self._stream.write(plain(fragment))
+        self._tell_words("the model's own words, unchecked:")
+        # What they mark up is drawn once all of them are there.
+        self.query_one(".words", Steady).update(Content(plain(self.words.lstrip())))
 
-    async def _own_words(self) -> tuple[Static, Markdown]:
-        """What they are, and they: made when they begin, since a new turn holds up the keys."""
-        if not self.query(".words"):
-            label = Static("", classes="label", markup=False)
-            words = Markdown(classes="words", open_links=False)
-            await self.mount_all([label, words], before=".sources")
-        return self.query_one(".label", Static), self.query_one(".words", Markdown)
+    def _tell_words(self, told: str) -> None:
+        """Says what the model's words are, and shows them if there are any."""
+        label = self.query_one(".label", Steady)
+        # By a class of the turn, all within it would be styled anew.
+        label.display = self.query_one(".words").display = bool(self.words.strip())
+        label.update(Content(told))
 
     async def clear_words(self) -> None:
         """Takes the model's words away, for a branch to write its own."""
-        await self.end_words()
         self.words = ""
         self.events = []
-        for words in self.query(".words").results(Markdown):
-            await words.update("")
-
-    async def end_words(self) -> None:
-        """The model says no more."""
-        if self._stream:
-            await self._stream.stop()
-            self._stream = None
-
-    async def on_unmount(self) -> None:
-        await self.end_words()
+        await self._draw("words", "")
 
     async def show_message(self, message: StoredMessage) -> None:
         """An answer as the store has it: whole, cut off by the end of the app, or damaged."""
@@ -141,25 +143,20 @@ class Turn(Vertical):
         if record["answer_source"] != "model":
             await self.show_evidence(record["answer"], record["sources"])
         sentences = record["grounding"]["sentences"]
-        await self.end_words()
-        streamed, self.words = self.words.strip(), record["model_text"]
-        self.set_class(not self.words, "-silent")
-        if self.words:
-            label, words = await self._own_words()
-            if (checked := struck(record)) != streamed:
-                await words.update(plain(checked))
-            held = sum(sentence["supported"] for sentence in sentences)
-            unsupported = " (the others are struck)" if held < len(sentences) else ""
-            label.update(
-                f"the model's own words ({variant(record)}); the lessons support {held} of "
-                f"their {len(sentences)} sentences{unsupported}:"
-            )
+        self.words = record["model_text"]
+        held = sum(sentence["supported"] for sentence in sentences)
+        unsupported = " (the others are struck)" if held < len(sentences) else ""
+        self._tell_words(
+            f"the model's own words ({variant(record)}); the lessons support {held} of "
+            f"their {len(sentences)} sentences{unsupported}:"
+        )
+        await self._draw("words", struck(record))
         if told := CUT.get(record["stop_reason"]):
             self.show_state(told)
 
     def show_state(self, text: str) -> None:
         """A line below the answer: thinking, stopped, what went wrong."""
-        self.query_one(".state", Static).update(plain(text))
+        self.query_one(".state", Steady).update(Content(plain(text)))
 
 
 def variant(record: dict[str, Any]) -> str:
@@ -179,7 +176,7 @@ class Earlier(Static, can_focus=True):
     def count(self, turns: int) -> None:
         """So many turns are not shown."""
         self.display = turns > 0
-        self.update(f"▲ {turns:,} earlier turns: Enter or a click shows {min(turns, SHOWN)} more")
+        self.update(f"▲ {turns:,} earlier turns: scroll up, or press Enter here")
 
     def action_show(self) -> None:
         self.post_message(self.Wanted())
@@ -192,7 +189,7 @@ class Conversation(VerticalScroll):
     """The newest turns; it follows the newest text until the reader scrolls up.
 
     However long a conversation is, few of its turns are widgets: making a thousand takes half a
-    minute.
+    minute. Who scrolls up to the first of them is shown some more.
     """
 
     def __init__(self) -> None:
@@ -201,6 +198,12 @@ class Conversation(VerticalScroll):
 
     def on_mount(self) -> None:
         self.anchor()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        # Where nothing is left to scroll, nobody has scrolled: what was shown has gone.
+        if new_value <= 0 < old_value and self._above and self.max_scroll_y:
+            self.post_message(Earlier.Wanted())
 
     async def show(self, messages: Sequence[StoredMessage]) -> None:
         """Shows the last turns of a stored conversation in place of what was there."""
@@ -214,7 +217,9 @@ class Conversation(VerticalScroll):
         self.anchor()
 
     async def show_earlier(self, messages: Sequence[StoredMessage]) -> None:
-        """Shows some turns more of the same conversation above the first one."""
+        """Shows some turns more of the same conversation above the first one, if there are any."""
+        if not self._above:
+            return
         first = max(self._above - SHOWN, 0)
         top = next(iter(self.query(Turn)), None)
         await self._mount(_turns(messages)[first : self._above], before=top)
@@ -225,12 +230,7 @@ class Conversation(VerticalScroll):
             self.call_after_refresh(self.scroll_to_widget, top, animate=False, top=True)
 
     async def begin(self, question: str) -> Turn:
-        """A new turn at the end; the oldest ones go where there are many."""
-        turns = list(self.query(Turn))
-        if len(turns) >= 3 * SHOWN:
-            gone = turns[:-SHOWN]
-            await self.remove_children(gone)
-            self._above += len(gone)
+        """A new turn at the end."""
         if not self.query(Earlier):
             await self.mount(Earlier(), before=0)
         self._count()
@@ -238,6 +238,15 @@ class Conversation(VerticalScroll):
         await self.mount(turn)
         self.anchor()
         return turn
+
+    async def tidy(self) -> None:
+        """Takes the oldest turns off the screen where there are many and nobody reads them."""
+        turns = list(self.query(Turn))
+        if len(turns) >= 2 * SHOWN and self.is_vertical_scroll_end:
+            gone = turns[:-SHOWN]
+            await self.remove_children(gone)
+            self._above += len(gone)
+            self._count()
 
     async def _mount(self, stored: Sequence[_Stored], before: Turn | None = None) -> None:
         turns = [Turn(question) for question, _ in stored]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rich.text import Text
-from textual.widgets import Static
 
 from tutor.engine.events import Step
 from tutor.engine.settings import Sampling, changes
 from tutor.text import visible
+from tutor.tui.steady import Steady
 
 ROWS = 6
 _BAR = 10
@@ -18,7 +18,7 @@ _LABEL = 11
 TokenText = Callable[[int], str]
 
 
-class Picture(Static):
+class Picture(Steady):
     """What could be said next: a bar a candidate, what it is drawn with, who cut it."""
 
     def __init__(self) -> None:

@@ -9,12 +9,12 @@ from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.message import Message
-from textual.widgets import Static
 
 from tutor.agent.trace import Trace
 from tutor.engine.events import TokenEvent
 from tutor.engine.settings import changes
 from tutor.text import visible
+from tutor.tui.steady import Steady
 
 _LN2 = math.log(2.0)
 # Bits up to which a token counts as this surprising. The colours run from blue to orange, which
@@ -48,7 +48,7 @@ def token_text(trace: Trace, event: TokenEvent) -> str:
     return visible(trace.text(event.id))
 
 
-class TokenStrip(Static):
+class TokenStrip(Steady):
     """The tokens in a row; a click or `cursor` chooses one. A bar stands where settings changed."""
 
     class Chosen(Message):

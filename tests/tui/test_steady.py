@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.containers import Vertical
+from textual.screen import Screen
+
+from tutor.tui.steady import Steady
+
+
+class Page(App[None]):
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box"):
+            yield Steady("some words", markup=False)
+
+
+@pytest.fixture
+def layouts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """One entry for each time that a screen is laid out."""
+    counted: list[int] = []
+    real = Screen._refresh_layout
+
+    def count(screen: Screen[None], *arguments: object, **named: object) -> None:
+        counted.append(1)
+        real(screen, *arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Screen, "_refresh_layout", count)
+    yield counted
+
+
+async def test_text_of_as_many_lines_is_drawn_without_a_layout(layouts: list[int]) -> None:
+    async with Page().run_test(size=(20, 10)) as pilot:
+        await pilot.pause()
+        layouts.clear()
+        text = pilot.app.query_one(Steady)
+        text.update("other words")
+        await pilot.pause()
+        assert layouts == []
+        assert str(text.render()) == "other words"
+
+
+async def test_text_of_more_or_fewer_lines_gets_its_room(layouts: list[int]) -> None:
+    async with Page().run_test(size=(20, 10)) as pilot:
+        text = pilot.app.query_one(Steady)
+        for words, lines in (("word " * 9, 3), ("word", 1)):
+            layouts.clear()
+            text.update(words)
+            await pilot.pause()
+            assert layouts and text.size.height == lines
+
+
+async def test_what_is_hidden_costs_nothing_and_is_there_when_it_is_shown(
+    layouts: list[int],
+) -> None:
+    async with Page().run_test(size=(20, 10)) as pilot:
+        box, text = pilot.app.query_one("#box"), pilot.app.query_one(Steady)
+        box.display = False
+        await pilot.pause()
+        layouts.clear()
+        text.update("hidden words that need two lines")
+        await pilot.pause()
+        assert layouts == []
+        box.display = True
+        await pilot.pause()
+        assert str(text.render()) == "hidden words that need two lines"
+        assert text.size.height == 2
