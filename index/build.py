@@ -19,6 +19,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from index.encoder import Encoder, Vectors, prepared_encoder
+from index.errors import RetrievalError
 from index.export import encoder_name
 from index.passages import Passage, digest
 from index.shipped import ShippedEncoder
@@ -50,7 +51,7 @@ class IndexStatus:
 def build(
     passages: Sequence[Passage], cache: Path, progress: Callable[[float], None] | None = None
 ) -> BuildReport:
-    """Brings the index up to date with the passages."""
+    """Brings the index up to date with the passages. Raises RetrievalError where it cannot."""
     began = time.perf_counter()
     report = progress or (lambda done: None)
     encoder = prepared_encoder(cache, lambda done: report(done / 2))
@@ -149,7 +150,10 @@ def _update(
             # Whatever Chroma, SQLite or a foreign schema raised: the index holds nothing that
             # cannot be made again from the lessons.
             _discard(folder)
+        try:
             return _synchronise(passages, folder, encoder, report)
+        except Exception as error:  # a full disk, say, in Chroma's words
+            raise RetrievalError(f"the index cannot be built in {folder}: {error}") from error
 
 
 def _discard(folder: Path) -> None:

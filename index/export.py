@@ -33,14 +33,23 @@ def encoder_name() -> str:
 
 
 def exported(folder: Path, progress: Callable[[float], None]) -> Path:
-    """The ONNX file in `folder`, made if it is not there. Raises RetrievalError if it is wrong."""
+    """The ONNX file in `folder`, made if it is not there.
+
+    Raises RetrievalError where it cannot be made, or is wrong.
+    """
     target = _file(folder)
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "export.lock"):
         if not target.exists():
-            _export(target, progress)
+            try:
+                _export(target, progress)
+            except OSError as error:
+                _draft(target).unlink(missing_ok=True)
+                raise RetrievalError(
+                    f"the encoder cannot be made in {folder}: {error.strerror or error}"
+                ) from error
     return target
 
 
@@ -51,6 +60,10 @@ def is_exported(folder: Path) -> bool:
 
 def _file(folder: Path) -> Path:
     return folder / f"{encoder_name()}.onnx"
+
+
+def _draft(target: Path) -> Path:
+    return target.with_suffix(".part")
 
 
 def adapted() -> SentenceTransformer:
@@ -102,7 +115,7 @@ def _export(target: Path, progress: Callable[[float], None]) -> None:
             return torch.nn.functional.normalize(mean, dim=-1)
 
     progress(0.3)
-    draft = target.with_suffix(".part")
+    draft = _draft(target)
     example = torch.ones(2, 12, dtype=torch.int64)
     # A mask without zeros would let transformers leave the mask out of the traced graph.
     mask = torch.ones(2, 12, dtype=torch.int64)

@@ -19,8 +19,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from index.encoder import Encoder, prepared_encoder
 from index.passages import course_passages
 from index.retriever import Retriever
 from tests.pseudo_terminal import App, environ, wait_until
@@ -240,6 +242,27 @@ def test_killed_while_preparing_the_model_the_next_start_makes_the_same_file(
     made = Path(json.loads(done.stdout)["path"])
     assert filecmp.cmp(made, model_path, shallow=False)
     assert not list(models.glob("*.part"))
+
+
+@pytest.mark.parametrize("seed", seeds(3)[:1])
+def test_killed_while_making_the_encoder_the_next_build_makes_it_whole(
+    tmp_path: Path, encoder: Encoder, seed: int
+) -> None:
+    draw = random.Random(seed)
+    folder = tmp_path / "cache" / "encoder"
+    building = subprocess.Popen(
+        [sys.executable, "-m", "tutor", "index", "build"],
+        env=environ(tmp_path),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until(lambda: any(folder.glob("*.part")), "a draft of the encoder")
+    kill_within(2, building, draw)
+
+    made = prepared_encoder(tmp_path / "cache")
+    assert made.name == encoder.name and not list(folder.glob("*.part"))
+    texts = ["What is a token?", "attention"]
+    np.testing.assert_allclose(made.encode(texts), encoder.encode(texts), atol=1e-6)
 
 
 STEPS = Recipe(rank=4, epochs=30, batch=2, learning_rate=3e-3)

@@ -30,7 +30,9 @@ class Settings(BaseModel):
 
     sampling: Sampling = Sampling()
     n_ctx: int = Field(4096, ge=512, le=131072, description="Context window in tokens.")
-    threads: int = Field(0, ge=0, le=512, description="Threads of the engine; 0 is all cores.")
+    threads: int = Field(
+        0, ge=0, le=512, description="Threads of the engine; 0 is all usable cores."
+    )
     model: str = Field("", description="A GGUF chat model's path; empty is the embedded model.")
     adapter: str = Field(
         SHIPPED,

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import filecmp
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +60,17 @@ def test_a_missing_model_package_names_the_install_command(monkeypatch: pytest.M
     monkeypatch.setattr(prepare.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(prepare.ModelFileError, match="pip install"):
         prepare.embedded_model_path()
+
+
+def test_two_processes_may_prepare_the_model_at_once(tmp_path: Path, model_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from tutor.engine.prepare import prepared_model;"
+        "print(prepared_model(Path(sys.argv[1])))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    told = {process.communicate()[0].strip() for process in both}
+    assert [process.returncode for process in both] == [0, 0]
+    (made,) = told
+    assert filecmp.cmp(made, model_path, shallow=False)
+    assert not list(Path(made).parent.glob("*.part"))

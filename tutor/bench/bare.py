@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -13,14 +12,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tutor.engine.cores import usable_cores
+
 if TYPE_CHECKING:
     from llama_cpp import Llama
 
 _COLD = """
 import json, os, sys
 from llama_cpp import Llama
-path, adapter, tokens = json.loads(sys.argv[1])
-cores = os.cpu_count()
+path, adapter, cores, tokens = json.loads(sys.argv[1])
 llama = Llama(path, n_ctx=4096, n_threads=cores, n_threads_batch=cores, flash_attn=True,
               lora_path=adapter, verbose=False)
 next(llama.generate(tokens, temp=0.0))
@@ -32,7 +32,7 @@ os._exit(0)
 
 def cold_first_token_ms(path: Path, adapter: Path | None, prompt: Sequence[int]) -> float:
     """From starting a process that does nothing else to its first token."""
-    told = json.dumps([str(path), str(adapter) if adapter else None, list(prompt)])
+    told = json.dumps([str(path), str(adapter) if adapter else None, usable_cores(), list(prompt)])
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", _COLD, told], check=True, capture_output=True)
     return 1000 * (time.perf_counter() - began)
@@ -63,7 +63,7 @@ _opened: list[Llama] = []
 def _open(path: Path, adapter: Path | None) -> None:
     from llama_cpp import Llama
 
-    cores = os.cpu_count()
+    cores = usable_cores()
     llama = Llama(
         str(path),
         n_ctx=4096,

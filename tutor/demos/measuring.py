@@ -7,7 +7,6 @@ measured alike. What other programs do meanwhile slows it down.
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -22,6 +21,7 @@ import psutil  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from tutor.demos.demo import DemoError, Run
+from tutor.engine.cores import usable_cores
 from tutor.engine.engine import Engine
 from tutor.engine.errors import EngineError
 from tutor.engine.events import GenerationStats
@@ -181,7 +181,7 @@ def busy_elsewhere() -> float:
 
 def read_bandwidth() -> float:
     """Bytes a second that all cores together read from memory, in the fastest of a few passes."""
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     parts = [np.ones(_READ_BYTES // 8 // cores, dtype=np.uint64) for _ in range(cores)]
     seconds = []
     with ThreadPoolExecutor(cores) as pool:

@@ -8,7 +8,6 @@ from this machine's memory and its measured read bandwidth; nothing of them runs
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -37,6 +36,7 @@ from tutor.demos.measuring import (
 )
 from tutor.demos.ngrams import lesson_text
 from tutor.demos.workbench import Workbench
+from tutor.engine.cores import usable_cores
 from tutor.engine.errors import EngineError
 from tutor.engine.gguf import Header, ModelInfo, model_info, read_header
 from tutor.engine.prepare import NAME, embedded_model_path, quantized_model
@@ -166,7 +166,7 @@ class Scale(Demo[ScaleInput]):
             sum(usable),
             {
                 "machine": {
-                    "cores": os.cpu_count(),
+                    "cores": usable_cores(),
                     "memory_bytes": found.memory,
                     "free_memory_bytes": found.free,
                     "read_bytes_per_second": found.bandwidth,
@@ -190,7 +190,7 @@ class Scale(Demo[ScaleInput]):
             ),
             Provenance(
                 bench.engine.info.name,
-                f"llama.cpp on {os.cpu_count()} cores, each file opened alone with {N_CTX:,} tokens",
+                f"llama.cpp on {usable_cores()} cores, each file opened alone with {N_CTX:,} tokens",
                 measured=(
                     f"tokens a second ({PROMPT_TOKENS} of prompt, up to {ANSWER_TOKENS} of answer, "
                     "the fastest of up to two runs)",

@@ -7,7 +7,6 @@ prompt is being read; what was read until then is cut back to what is known to b
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +23,7 @@ from tutor.engine.adapters import Adapters
 from tutor.engine.alone import decode_alone
 from tutor.engine.cancel import Cancel
 from tutor.engine.chat import render_chat
+from tutor.engine.cores import usable_cores
 from tutor.engine.errors import EngineError
 from tutor.engine.events import (
     Adapter,
@@ -70,7 +70,7 @@ class Engine:
     ) -> None:
         self._closing = False
         self._closed = Cancel()
-        threads = n_threads or os.cpu_count() or 1
+        threads = n_threads or usable_cores()
         self._model = Model(path, n_ctx, threads, self._closed, chat=chat)
         self.info = self._model.info
         found = path.stat()

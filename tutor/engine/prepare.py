@@ -12,12 +12,14 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock
 
+from tutor.engine.cores import usable_cores
 from tutor.engine.errors import ModelFileError
 
 NAME = "SmolLM2-135M-Instruct"
@@ -119,10 +121,17 @@ def _make(source: Path, target: Path, quantization: str, progress: Callable[[flo
 
     draft = target.with_suffix(".part")
     draft.unlink(missing_ok=True)
+    # Of a full disk llama.cpp says "iostream error".
+    needed, free = QUANTIZATIONS[quantization], shutil.disk_usage(target.parent).free // 10**6
+    if free < needed:
+        raise ModelFileError(
+            f"the model needs {needed} MB in {target.parent}, where {free} MB are free: "
+            "make room, or set TUTOR_HOME to a folder on another disk"
+        )
     parameters = llama_cpp.llama_model_quantize_default_params()
     parameters.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{quantization}")
     parameters.allow_requantize = True
-    parameters.nthread = os.cpu_count() or 1
+    parameters.nthread = usable_cores()
 
     finished = threading.Event()
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tutor.sessions.store import Store
 from tutor.text import plain
@@ -49,21 +48,32 @@ def conversation_markdown(store: Store, id: int) -> str:
 def write_conversation(store: Store, id: int, kind: str, folder: Path) -> Path:
     """Writes a conversation as `md` or `json` into a new file of the folder, for its owner only.
 
-    Raises StoreError or OSError.
+    Raises StoreError, or OSError: then the file is gone again.
     """
     if kind == "json":
         text = json.dumps(conversation_json(store, id), ensure_ascii=False)
     else:
         text = plain(conversation_markdown(store, id))
-    for n in itertools.count(1):
-        path = folder / f"conversation-{id}{f'-{n}' if n > 1 else ''}.{kind}"
-        try:
-            with open(path, "x", encoding="utf-8", opener=_private) as file:
-                file.write(text)
-        except FileExistsError:
-            continue
-        break
+    file = _new_file(folder, f"conversation-{id}", kind)
+    path = Path(file.name)
+    try:
+        with file:
+            file.write(text)
+    except OSError:
+        path.unlink()
+        raise
     return path
+
+
+def _new_file(folder: Path, name: str, kind: str) -> TextIO:
+    """A file that was not there before, open for writing."""
+    path, n = folder / f"{name}.{kind}", 1
+    while True:
+        try:
+            return open(path, "x", encoding="utf-8", opener=_private)
+        except FileExistsError:
+            n += 1
+            path = folder / f"{name}-{n}.{kind}"
 
 
 def _private(path: str, flags: int) -> int:

@@ -22,8 +22,8 @@ from tutor.tui.prose import prose
 from tutor.tui.steady import Steady
 
 SHOWN = 5
-"""Turns of a stored conversation that are shown at once. Each is some 15 widgets, all of which are
-laid out anew with every fragment of an answer."""
+"""Turns of a stored conversation that are shown at once. Each is eight widgets or so, which are all
+laid out anew for each further line of an answer."""
 
 REMEMBERED = 200
 """Messages that a later question may stand on."""
