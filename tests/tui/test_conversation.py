@@ -210,3 +210,18 @@ async def test_an_answer_that_is_cut_off_says_why(store: Store, tutor: Tutor) ->
         assert state() == "cut off: max_tokens is reached"
         await app.chat.show(app.chat.conversation)
         assert state() == "cut off: max_tokens is reached"
+
+
+async def test_words_without_a_sentence_to_check_are_given_no_count(
+    app: TutorApp, store: Store, tutor: Tutor
+) -> None:
+    record = answer_record(ask(tutor, "What is a token?", [], Settings().sampling))
+    record |= {"model_text": "The notes do not say."}
+    record["grounding"] |= {"sentences": []}
+    conversation = store.begin()
+    store.add(conversation, "user", "What is a token?")
+    store.update(store.add(conversation, "assistant", ""), "x", answer=json.dumps(record))
+    app.chat.conversation = conversation
+    async with app.run_test(size=(120, 40)):
+        label = app.query(Turn).last().query_one(".label", Static)
+        assert str(label.render()) == "the model's own words (base model):"

@@ -144,15 +144,15 @@ class Turn(Vertical):
             await self.show_evidence(record["answer"], record["sources"])
         sentences = record["grounding"]["sentences"]
         self.words = record["model_text"]
-        held = sum(sentence["supported"] for sentence in sentences)
-        unsupported = " (the others are struck)" if held < len(sentences) else ""
-        self._tell_words(
-            f"the model's own words ({variant(record)}); the lessons support {held} of "
-            f"their {len(sentences)} sentences{unsupported}:"
-        )
+        told = f"the model's own words ({variant(record)})"
+        if sentences:  # none where it says that its notes do not tell
+            held = sum(sentence["supported"] for sentence in sentences)
+            unsupported = " (the others are struck)" if held < len(sentences) else ""
+            told += f"; the lessons support {held} of their {len(sentences)} sentences{unsupported}"
+        self._tell_words(f"{told}:")
         await self._draw("words", struck(record))
-        if told := CUT.get(record["stop_reason"]):
-            self.show_state(told)
+        if cut := CUT.get(record["stop_reason"]):
+            self.show_state(cut)
 
     def show_state(self, text: str) -> None:
         """A line below the answer: thinking, stopped, what went wrong."""
