@@ -60,6 +60,16 @@ def tutor(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def running(home: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """The program at work, whose words nobody reads."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tutor", *arguments],
+        env=environ(home),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
 def kill_within(seconds: float, process: subprocess.Popen[bytes], draw: random.Random) -> None:
     """Kills it after a random time, if it is not done before."""
     with suppress(subprocess.TimeoutExpired):
@@ -204,12 +214,7 @@ def test_killed_while_indexing_the_next_build_makes_it_whole(
     assert tutor(tmp_path, "index", "status").returncode == 1
     lock = own / "index.lock"
     lock.unlink(missing_ok=True)
-    builder = subprocess.Popen(
-        [sys.executable, "-m", "tutor", "index", "build"],
-        env=environ(tmp_path),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    builder = running(tmp_path, "index", "build")
     wait_until(lambda: lock.exists() or builder.poll() is not None, "the index's lock")
     kill_within(5, builder, draw)
 
@@ -228,12 +233,7 @@ def test_killed_while_preparing_the_model_the_next_start_makes_the_same_file(
 ) -> None:
     draw = random.Random(seed)
     models = tmp_path / "cache" / "models"
-    preparing = subprocess.Popen(
-        [sys.executable, "-m", "tutor", "models", "prepare"],
-        env=environ(tmp_path),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    preparing = running(tmp_path, "models", "prepare")
     wait_until(lambda: any(models.glob("*.part")), "a draft of the model")
     kill_within(4, preparing, draw)
 
@@ -250,12 +250,7 @@ def test_killed_while_making_the_encoder_the_next_build_makes_it_whole(
 ) -> None:
     draw = random.Random(seed)
     folder = tmp_path / "cache" / "encoder"
-    building = subprocess.Popen(
-        [sys.executable, "-m", "tutor", "index", "build"],
-        env=environ(tmp_path),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    building = running(tmp_path, "index", "build")
     wait_until(lambda: any(folder.glob("*.part")), "a draft of the encoder")
     kill_within(2, building, draw)
 

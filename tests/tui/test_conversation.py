@@ -124,6 +124,21 @@ async def test_turns_that_are_read_stay_on_the_screen(app: TutorApp, store: Stor
         assert len(app.query(Turn)) == 2 * SHOWN
 
 
+async def test_a_turn_that_is_looked_into_stays(app: TutorApp, store: Store) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        view = app.query_one(Conversation)
+        turns = [await view.begin(f"question {n}") for n in range(2 * SHOWN)]
+        await wait_until(pilot, lambda: view.is_vertical_scroll_end)
+        app.push_screen(Inspector(app.chat, turns[0]))
+        await pilot.pause()
+        await view.tidy()
+        assert turns[0].is_attached
+        await pilot.press("escape")
+        await pilot.pause()
+        await view.tidy()
+        assert not turns[0].is_attached and turns[-1].is_attached
+
+
 async def test_earlier_turns_that_cannot_be_read_are_told(app: TutorApp, store: Store) -> None:
     long_conversation(store, 25)
     app.chat.conversation = store.conversations()[0].id

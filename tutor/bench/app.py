@@ -31,7 +31,7 @@ LONG = (
     "Tell me everything about attention",
     "Tell me all you know about sampling",
 )
-"""Questions whose answers are among the longest: 50 to 110 tokens."""
+"""Questions whose answers are among the longest: 48 to 107 tokens with the adapter."""
 MESSAGES = 2_000
 _KEYS = "ĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮİĴĶĹ"
 """Letters that nothing else on the screen shows: typed, they take about as long as an answer."""

@@ -37,13 +37,13 @@ def run_app(arguments: argparse.Namespace) -> int:
     settings = from_environment(load(home.settings_file))
     store = Store(home.database)
 
-    with _made_to_stay():
+    with made_to_stay():
         from tutor.tui.app import TutorApp
 
     opened: list[Tutor] = []
 
     def open_tutor(settings: Settings, progress: Callable[[str, float], None]) -> Tutor:
-        with _made_to_stay():
+        with made_to_stay():
             from tutor.agent.tutor import Tutor
 
             opened.append(Tutor.open(home, settings, progress))
@@ -65,7 +65,7 @@ def run_app(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _made_to_stay() -> Iterator[None]:
+def made_to_stay() -> Iterator[None]:
     """What is made inside stays until the end: the garbage collector need not look through it.
 
     It would do so many times while much is made, and later for tens of milliseconds at a time,

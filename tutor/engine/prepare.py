@@ -27,7 +27,7 @@ _SOURCE = f"{NAME}.Q4_1.gguf"
 QUANTIZATIONS = {
     "F16": 271, "Q8_0": 145, "Q6_K": 138, "Q5_0": 105, "Q4_0": 92, "Q3_K_M": 94, "Q2_K": 88,
 }  # fmt: skip
-"""What can be made, and about its size in MB; only the progress bar depends on it."""
+"""What can be made, and about its size in MB: for the progress bar, and whether there is room."""
 
 
 def embedded_model_path() -> Path:

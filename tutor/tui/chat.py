@@ -169,6 +169,7 @@ class Chat(Vertical):
                 turn.message = self._store.add(conversation, "assistant", "")
                 self._store.update(turn.message, record["answer"], answer=json.dumps(record))
                 await turn.show_record(record)
+            await self.query_one(Conversation).tidy()
 
     async def _begin(self, question: str) -> tuple[Turn, int]:
         """A new turn at the end, and the conversation that it is in."""
@@ -253,6 +254,7 @@ class Chat(Vertical):
             async with self.changing:
                 if event.turn.is_attached:
                     event.turn.show_state(event.reason)
+                await self.query_one(Conversation).tidy()
 
     # Looking inside, and going on from there
 

@@ -96,7 +96,7 @@ class Turn(Vertical):
         await self.mount_all(links, before=".state")
 
     async def _draw(self, part: str, text: str) -> None:
-        """Draws a part of the turn, as one widget where it is prose and as Markdown's many else."""
+        """Draws a part of the turn: prose as one widget, all else as Markdown does."""
         text = plain(text)
         content, shown = prose(text), self.query_one(f".{part}")
         if content is not None and isinstance(shown, Steady):
@@ -242,7 +242,9 @@ class Conversation(VerticalScroll):
     async def tidy(self) -> None:
         """Takes the oldest turns off the screen where there are many and nobody reads them."""
         turns = list(self.query(Turn))
-        if len(turns) >= 2 * SHOWN and self.is_vertical_scroll_end:
+        # Another screen may look inside one of them.
+        read = not self.is_vertical_scroll_end or not self.screen.is_active
+        if len(turns) >= 2 * SHOWN and not read:
             gone = turns[:-SHOWN]
             await self.remove_children(gone)
             self._above += len(gone)

@@ -26,7 +26,8 @@ class Steady(Static):
         super().update(content, layout=False)
         # Not `content_size`, which asks the compositor to place everything anew after a scroll.
         width, height = self.outer_size - self.gutter.totals
-        if layout and self.visual.get_height(cast(RulesMap, self.styles), width or 1) != height:
+        rules = cast(RulesMap, self.styles)
+        if layout and (not width or self.visual.get_height(rules, width) != height):
             self.refresh(layout=True)
 
     def on_show(self) -> None:
