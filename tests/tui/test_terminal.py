@@ -23,8 +23,14 @@ class Terminal:
         self._socket = str(folder / "tmux")
 
     def tmux(self, *arguments: str) -> str:
+        # Where the tests themselves run in a terminal, readline has told children its size.
+        environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
         done = subprocess.run(
-            ["tmux", "-S", self._socket, *arguments], capture_output=True, text=True, check=False
+            ["tmux", "-S", self._socket, *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         return done.stdout
 
