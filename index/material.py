@@ -68,13 +68,14 @@ def gathered(retriever: Retriever, found: Found, context: str = "") -> Material:
 
 
 def asks_openly(question: str) -> bool:
-    """Whether it asks how, what or why, so that a yes or a no would be the answer to another one.
+    """Whether it asks how, what or why, or to be told something ("tell me about tokens"), so that
+    a yes or a no would be the answer to another one.
 
-    The first asking word of its last clause decides.
+    The first asking word of its last clause decides, and without one whether it is a question.
     """
     clause = _CLAUSE.split(question.lower().strip(" ?!.;:"))[-1]
     first = _ASKING.search(clause)
-    return bool(first and first["open"])
+    return bool(first["open"]) if first else "?" not in question
 
 
 def without_verdict(text: str, sign: str = "") -> str:

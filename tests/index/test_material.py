@@ -79,9 +79,11 @@ def test_two_texts_repeat_each_other_from_eight_words_in_a_row_on() -> None:
         "My bot turns into word salad. Why?",
         "up to what size do folks call one small?",
         "There's no message, so how would I spot that",
+        "Tell me everything about attention",
+        "The one with the experts",
     ],
 )
-def test_a_question_for_how_what_or_why_asks_openly(question: str) -> None:
+def test_what_yes_or_no_cannot_answer_asks_openly(question: str) -> None:
     assert asks_openly(question)
 
 
@@ -91,7 +93,7 @@ def test_a_question_for_how_what_or_why_asks_openly(question: str) -> None:
         "Does a model know what it says?",
         "They work the way our heads do, true?",
         "For sorting mails, is a little one really a match?",
-        "The one with the experts",
+        "and can it count",
     ],
 )
 def test_a_question_for_yes_or_no_does_not_ask_openly(question: str) -> None:
