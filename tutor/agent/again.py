@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from corpus.gold import GoldQuestion
 from index.passages import Passage, split_sentences, without_markup
 from tutor.agent.ground import CITATION
+from tutor.agent.outline import named_lesson
 from tutor.agent.turn import Exchange, Performed
 
 _EXAMPLE = re.compile(r"\b(?:for example|such as|take|imagine|suppose|is like)\b", re.IGNORECASE)
-_LESSON = re.compile(r"\blesson\s+(\d+)", re.IGNORECASE)
 _NOTHING_YET = "There is no answer yet to say again: ask something first."
 
 
@@ -41,11 +41,11 @@ def quizzed(
     text: str, history: Sequence[Exchange], bank: Sequence[GoldQuestion], seed: int
 ) -> Performed:
     """A question of the bank: of the lesson that `text` names, else of the last answer's."""
-    named, last = _LESSON.search(text), history[-1].passage_id if history else None
-    lesson = named.group(1) if named else last.partition("/")[0] if last else None
+    named, last = named_lesson(text), history[-1].passage_id if history else None
+    lesson = named or (int(last.partition("/")[0]) if last else None)
     cards = [c for c in bank if c.section and not c.history]
-    own = [c for c in cards if str(c.lesson) == lesson]
-    if named and not own:
+    own = [c for c in cards if c.lesson == lesson]
+    if named is not None and not own:
         return Performed(f"There is no lesson {lesson} to ask from.")
     # Another one each time, also after the last one.
     drawn_by = f"{seed} {len(history)} {history[-1].answer if history else ''}"

@@ -17,6 +17,7 @@ from rapidfuzz import fuzz, process
 import prompts
 from corpus.gold import load_gold
 from tutor.agent.again import plainer, quizzed, shorter
+from tutor.agent.outline import outlined
 from tutor.agent.router import Route
 from tutor.agent.telling import markdown
 from tutor.agent.turn import Exchange, Performed, Screen
@@ -114,7 +115,7 @@ def _capabilities(asked: Asked) -> Performed:
     text = prompts.render(
         "capabilities",
         model=asked.bench.engine.info.name,
-        lessons=len(asked.bench.lessons),
+        lessons=asked.bench.lessons,
         demos=NAMES,
     )
     return Performed(text)
@@ -193,6 +194,7 @@ _PERFORM: dict[str, Perform] = {
     "hello": lambda asked: Performed(prompts.render("hello")),
     "thanks": lambda asked: Performed(prompts.render("thanks")),
     "capabilities": _capabilities,
+    "outline": lambda asked: outlined(asked.text, asked.bench.lessons),
     "shorter": lambda asked: shorter(asked.history),
     "simpler": lambda asked: plainer(asked.history, asked.bench.retriever.passages),
     "quiz": lambda asked: quizzed(
