@@ -3,10 +3,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
-from tutor.engine.cores import usable_cores
+from tutor.engine.cores import give_way, usable_cores
+from tutor.engine.engine import Engine
+from tutor.engine.settings import Sampling
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no system call that pins")
@@ -21,3 +25,17 @@ def test_cores_that_a_process_may_not_use_do_not_count() -> None:
 
 def test_there_is_always_a_core() -> None:
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+def test_threads_that_only_calculate_give_way_to_those_that_run_python(engine: Engine) -> None:
+    next(iter(engine.generate(engine.tokenize("One"), lambda: Sampling())))
+    give_way()
+    of_python = {thread.native_id for thread in threading.enumerate()}
+    nice = {
+        int(task.name): os.getpriority(os.PRIO_PROCESS, int(task.name))
+        for task in Path("/proc/self/task").iterdir()
+    }
+    calculating = [nice[thread] for thread in nice if thread not in of_python]
+    assert calculating and min(calculating) > 0
+    assert all(nice[thread] == 0 for thread in of_python if thread in nice)

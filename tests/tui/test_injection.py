@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 from textual.drivers.headless_driver import HeadlessDriver
-from textual.message import Message
 from textual.pilot import Pilot
-from textual.widgets import Markdown
 
 from tests.tui.driver import ask, told, wait_until
 from tutor.agent.tutor import Tutor
@@ -89,13 +87,14 @@ class Shown(TutorApp):
         return " ".join(strip.crop(region.x, region.right).text.strip() for strip in strips)
 
     def links(self) -> dict[str, tuple[int, int]]:
-        """What a click would do, and where on the screen."""
+        """What a click on a text would do, here or in the terminal, and where on the screen."""
         found: dict[str, tuple[int, int]] = {}
         for y, strip in enumerate(self.screen._compositor.render_strips()):
             x = 0
             for segment in strip:
-                if segment.style and (action := segment.style.meta.get("@click")):
-                    found.setdefault(str(action), (x, y))
+                if style := segment.style:
+                    for action in filter(None, (style.meta.get("@click"), style.link)):
+                        found.setdefault(str(action), (x, y))
                 x += segment.cell_length
         return found
 
@@ -166,7 +165,7 @@ async def test_no_stored_text_reaches_the_terminal_as_a_command(
         await settled(pilot)
         await wait_until(pilot, lambda: "at the end" in app.screen_text)
         assert not app.obeyed
-        assert all(action.startswith("link(") for action in app.links())
+        assert not app.links()
 
 
 async def test_a_finished_model_text_keeps_its_words_and_loses_its_commands(
@@ -199,37 +198,26 @@ async def click_all(pilot: Pilot[None], places: dict[str, tuple[int, int]]) -> N
 LINKS = "[a](https://x.invalid) [b](mailto:x@y.z) [c](file:///etc/passwd)"
 
 
-async def test_a_link_in_prose_is_none(app: Shown, store: Store) -> None:
-    keep(store, LINKS, **said(LINKS))
+@pytest.mark.parametrize("text", [LINKS, f"- {LINKS}", f"| table |\n|-|\n| {LINKS} |"])
+async def test_a_link_of_the_models_is_none(app: Shown, store: Store, text: str) -> None:
+    keep(store, "x", **said(text))
     app.chat.conversation = store.conversations()[0].id
     async with app.run_test(headless=False, size=(100, 40)) as pilot:
-        await wait_until(pilot, lambda: "a b [c](file" in app.text_of(".words"))
+        await wait_until(
+            pilot, lambda: re.search(r"a (\(https://x.invalid\) )?b", app.text_of(".words"))
+        )
         assert not app.links()
 
 
-async def test_a_link_of_the_models_opens_nothing(app: Shown, store: Store) -> None:
-    keep(store, "x", **said(f"- {LINKS}"))
-    app.chat.conversation = store.conversations()[0].id
-    posted: list[Message] = []
-    async with app.run_test(headless=False, size=(100, 40), message_hook=posted.append) as pilot:
-        await wait_until(pilot, lambda: len(app.links()) == 2)
-        await click_all(pilot, app.links())
-        clicked = [message for message in posted if isinstance(message, Markdown.LinkClicked)]
-        assert {message.href[:5] for message in clicked} == {"https", "mailt"}
-        assert app.opened == []
-
-
+@pytest.mark.parametrize("sign", ["", "- "])
 async def test_no_action_can_be_written_into_the_address_of_a_link(
-    app: Shown, store: Store
+    app: Shown, store: Store, sign: str
 ) -> None:
-    keep(store, "x", **said("""- [x](<');app.quit('>) [y](<x"');app.quit('>)"""))
+    keep(store, "x", **said(f"""{sign}[x](<');app.quit('>) [y](<x"');app.quit('>)"""))
     app.chat.conversation = store.conversations()[0].id
-    posted: list[Message] = []
-    async with app.run_test(headless=False, size=(100, 40), message_hook=posted.append) as pilot:
-        await wait_until(pilot, lambda: len(app.links()) == 2)
-        await click_all(pilot, app.links())
-        assert sum(isinstance(message, Markdown.LinkClicked) for message in posted) >= 2
-        assert not app._exit
+    async with app.run_test(headless=False, size=(100, 40)) as pilot:
+        await wait_until(pilot, lambda: re.search(r"x (\(.*\) )?y", app.text_of(".words")))
+        assert not app.links()
 
 
 async def test_titles_in_the_list_of_conversations_are_text(app: Shown, store: Store) -> None:
@@ -302,7 +290,7 @@ async def test_what_is_copied_holds_nothing_that_a_terminal_obeys(app: TutorApp)
         await app.chat._begin("What is a token?")
         turn = app.query(Turn).last()
         await turn.show_evidence("a \x1b[2Jtoken\r", [])
-        await turn.add_words("is \x1b]0;owned\x07a \u202epiece\nof text")
+        turn.add_words("is \x1b]0;owned\x07a \u202epiece\nof text")
         await pilot.press("ctrl+y")
         await wait_until(pilot, lambda: told(app, "answer copied"))
         assert app.clipboard == "a [2Jtoken \n\nis ]0;owneda piece\nof text"

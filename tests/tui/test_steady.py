@@ -66,3 +66,23 @@ async def test_what_is_hidden_costs_nothing_and_is_there_when_it_is_shown(
         await pilot.pause()
         assert str(text.render()) == "hidden words that need two lines"
         assert text.size.height == 2
+
+
+async def test_text_that_grows_is_given_some_lines_at_once(layouts: list[int]) -> None:
+    async with Page().run_test(size=(20, 12)) as pilot:
+        text = pilot.app.query_one(Steady)
+        text.lines_at_once = 4
+        text.update("word " * 5)
+        await pilot.pause()
+        assert text.size.height == 4
+        layouts.clear()
+        text.update("word " * 15)
+        await pilot.pause()
+        assert layouts == [] and text.size.height == 4
+        text.update("word " * 17)
+        await pilot.pause()
+        assert layouts and text.size.height == 8
+        text.lines_at_once = 1
+        text.update("word " * 17)
+        await pilot.pause()
+        assert text.size.height == 5

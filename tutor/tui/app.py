@@ -20,6 +20,7 @@ from textual.widgets import OptionList
 from corpus import load_lessons
 from tutor.agent.turn import OWN
 from tutor.demos.demo import DemoError
+from tutor.engine.cores import give_way
 from tutor.engine.errors import AdapterError
 from tutor.sessions.export import write_conversation
 from tutor.sessions.store import Store, StoreError
@@ -37,6 +38,7 @@ from tutor.tui.lessons import LessonList
 from tutor.tui.messages import CommandTyped, Did, Failed, Loading, Opened, Progress
 from tutor.tui.picture import Picture
 from tutor.tui.prompt_view import PromptView
+from tutor.tui.prose import RICH
 from tutor.tui.reader import Reader
 from tutor.tui.sessions import Choice, SessionList
 from tutor.tui.status import StatusLine
@@ -71,6 +73,7 @@ class TutorApp(TunableApp):
         session_id: int | None = None,
     ) -> None:
         super().__init__()
+        self.console.push_theme(RICH)
         self.store = store
         self.tuning = Tuning(settings, keep)
         self.lessons = load_lessons()
@@ -107,6 +110,7 @@ class TutorApp(TunableApp):
         except StoreError as error:
             self.complain(str(error))
             await self._show_conversation(None)
+        self.set_interval(0.25, give_way)
         # Loading shares the interpreter with the screen: the first frame goes first.
         self.call_after_refresh(self._opening.start)
 

@@ -235,7 +235,7 @@ class Chat(Vertical):
             # The learner may have gone to another conversation in the meantime.
             if event.turn.is_attached:
                 event.turn.show_state("")
-                await event.turn.add_words(event.fragment)
+                event.turn.add_words(event.fragment)
         self.post_message(Progress(event.turn, event.figures))
 
     async def on_finished(self, event: Finished) -> None:
@@ -298,9 +298,9 @@ class Chat(Vertical):
             turn.message = self._store.branch(turn.message, fork)
         self._cancel = Cancel()
         self.answering = True
-        await turn.clear_words()
+        turn.clear_words()
         turn.prompt, turn.events = trace.prompt, list(said)
-        await turn.add_words("".join(event.text for event in said))
+        turn.add_words("".join(event.text for event in said))
         self._work(
             partial(
                 answering.branch,
@@ -332,7 +332,7 @@ class Chat(Vertical):
         async with self.changing:
             with self._told():
                 self._store.show_branch(branch.id)
-                await turn.clear_words()
+                turn.clear_words()
                 turn.message, turn.prompt = branch.id, None
                 await turn.show_record(record)
 

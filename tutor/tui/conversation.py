@@ -9,8 +9,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
-from textual.widgets import Markdown, Static
+from textual.reactive import Reactive
+from textual.widgets import Static
 
 from tutor.agent.prompt import Prompt
 from tutor.agent.record import exchange, kept_record, struck
@@ -18,12 +20,16 @@ from tutor.agent.turn import CUT, Exchange, place_of
 from tutor.engine.events import TokenEvent
 from tutor.sessions.store import StoredMessage
 from tutor.text import plain
-from tutor.tui.prose import prose
+from tutor.tui.prose import marked_up
 from tutor.tui.steady import Steady
 
 SHOWN = 5
 """Turns of a stored conversation that are shown at once. Each is eight widgets or so, which are all
 laid out anew for each further line of an answer."""
+
+GROWTH = 4
+"""Lines by which the model's words grow while they stream: each growth moves all that is shown, and
+to draw that anew takes time from the model and from the keys."""
 
 REMEMBERED = 200
 """Messages that a later question may stand on."""
@@ -32,7 +38,7 @@ _Stored: TypeAlias = tuple[str, StoredMessage | None]
 _DAMAGED = "what was kept beside this answer is damaged: ask again to see its sources"
 
 
-class SourceLink(Static, can_focus=True):
+class SourceLink(Steady, can_focus=True):
     """A source of an answer; pressing it opens the lesson at the passage."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "open the lesson here")]
@@ -59,6 +65,9 @@ class SourceLink(Static, can_focus=True):
 
 class Turn(Vertical):
     """A question, the evidence, the model's own words, the sources."""
+
+    virtual_size = Reactive(Size(0, 0))
+    """As of what it consists of: not a reason for another layout."""
 
     def __init__(self, question: str) -> None:
         super().__init__(classes="turn")
@@ -90,30 +99,23 @@ class Turn(Vertical):
         if (text, cited) == (self.evidence, self._cited):
             return  # drawing it once more would hold up the keys
         self.evidence, self._cited = text, cited
-        await self._draw("evidence", text)
+        self._draw("evidence", text)
         await self.query(SourceLink).remove()
         links = [SourceLink(n, source) for n, source in enumerate(sources, start=1)]
         await self.mount_all(links, before=".state")
 
-    async def _draw(self, part: str, text: str) -> None:
-        """Draws a part of the turn: prose as one widget, all else as Markdown does."""
-        text = plain(text)
-        content, shown = prose(text), self.query_one(f".{part}")
-        if content is not None and isinstance(shown, Steady):
-            shown.update(content)
-            return
-        drawn = Markdown(text, open_links=False) if content is None else Steady(content)
-        drawn.set_classes(part)
-        drawn.border_title, drawn.display = shown.border_title, shown.display
-        await self.mount(drawn, after=shown)
-        await shown.remove()
+    def _draw(self, part: str, text: str) -> None:
+        """Draws a part of the turn, whatever it holds, as one widget."""
+        self.query_one(f".{part}", Steady).update(marked_up(plain(text)))
 
-    async def add_words(self, fragment: str) -> None:
+    def add_words(self, fragment: str) -> None:
         """More of the model's words, marked as unchecked."""
         self.words += fragment
         self._tell_words("the model's own words, unchecked:")
         # What they mark up is drawn once all of them are there.
-        self.query_one(".words", Steady).update(Content(plain(self.words.lstrip())))
+        words = self.query_one(".words", Steady)
+        words.lines_at_once = GROWTH
+        words.update(Content(plain(self.words.lstrip())))
 
     def _tell_words(self, told: str) -> None:
         """Says what the model's words are, and shows them if there are any."""
@@ -122,11 +124,11 @@ class Turn(Vertical):
         label.display = self.query_one(".words").display = bool(self.words.strip())
         label.update(Content(told))
 
-    async def clear_words(self) -> None:
+    def clear_words(self) -> None:
         """Takes the model's words away, for a branch to write its own."""
         self.words = ""
         self.events = []
-        await self._draw("words", "")
+        self._draw("words", "")
 
     async def show_message(self, message: StoredMessage) -> None:
         """An answer as the store has it: whole, cut off by the end of the app, or damaged."""
@@ -150,7 +152,8 @@ class Turn(Vertical):
             unsupported = " (the others are struck)" if held < len(sentences) else ""
             told += f"; the lessons support {held} of their {len(sentences)} sentences{unsupported}"
         self._tell_words(f"{told}:")
-        await self._draw("words", struck(record))
+        self.query_one(".words", Steady).lines_at_once = 1
+        self._draw("words", struck(record))
         if cut := CUT.get(record["stop_reason"]):
             self.show_state(cut)
 

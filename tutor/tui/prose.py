@@ -1,4 +1,4 @@
-"""Paragraphs of Markdown as one piece of content, where Textual makes a widget of each of them."""
+"""Markdown as one piece of content, where Textual makes a widget of each paragraph and cell."""
 
 from __future__ import annotations
 
@@ -7,10 +7,32 @@ from functools import cache
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from rich.theme import Theme
 from textual.content import Content, Span
+from textual.visual import VisualType
+
+RICH = Theme(
+    {
+        "markdown.code": "bold",
+        "markdown.link": "none",
+        "markdown.link_url": "none",
+        "markdown.block_quote": "italic",
+    }
+)
+"""Rich's styles where its own would stand out on a light screen or promise that a click does something."""
 
 _STYLES = {"strong": "bold", "em": "italic", "s": "strike"}
 _SIGNS = {"softbreak": " ", "hardbreak": "\n"}
+
+
+def marked_up(text: str) -> VisualType:
+    """The text as it is drawn: as content, which can be selected, or as Rich draws Markdown."""
+    content = prose(text)
+    if content is not None:
+        return content
+    from rich.markdown import Markdown  # with pygments: the first frame goes without them
+
+    return Markdown(text, code_theme="ansi_light", hyperlinks=False)
 
 
 def prose(text: str) -> Content | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from textual.css.styles import RulesMap
+from textual.geometry import Size
+from textual.reactive import Reactive
 from textual.visual import VisualType
 from textual.widgets import Static
 
@@ -16,7 +18,17 @@ class Steady(Static):
     the model and holds up the keys. What is hidden is not drawn at all until it is shown.
     """
 
+    virtual_size = Reactive(Size(0, 0))
+    """Textual's own asks for another layout because a layout has changed it."""
+    lines_at_once = 1
+    """Its height is a multiple of so many lines: text that grows is given room before it needs it."""
     _waiting: VisualType | None = None
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return self._rounded(super().get_content_height(container, viewport, width))
+
+    def _rounded(self, height: int) -> int:
+        return -(-height // self.lines_at_once) * self.lines_at_once
 
     def update(self, content: VisualType = "", *, layout: bool = True) -> None:
         if not all(node.display for node in self.ancestors_with_self):
@@ -27,7 +39,7 @@ class Steady(Static):
         # Not `content_size`, which asks the compositor to place everything anew after a scroll.
         width, height = self.outer_size - self.gutter.totals
         rules = cast(RulesMap, self.styles)
-        if layout and (not width or self.visual.get_height(rules, width) != height):
+        if layout and (not width or self._rounded(self.visual.get_height(rules, width)) != height):
             self.refresh(layout=True)
 
     def on_show(self) -> None:
