@@ -12,7 +12,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,15 +33,20 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 120) -
 
 
 class App:
-    """The app in a pseudo terminal of 100x30; what it draws is read all the time."""
+    """The app in a pseudo terminal of 100x30; what it draws is read all the time.
 
-    def __init__(self, home: Path, environment: dict[str, str]) -> None:
+    It is started by the command `through`, if one is given.
+    """
+
+    def __init__(
+        self, home: Path, environment: dict[str, str], through: Sequence[str] = ()
+    ) -> None:
         self.drawn = b""
         self._master, self._slave = pty.openpty()
         self._unread = threading.Event()
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _IN_TERMINAL],
+            [*through, sys.executable, "-c", _IN_TERMINAL],
             stdin=self._slave,
             stdout=self._slave,
             stderr=self._slave,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.pseudo_terminal import environ
+from tests.pseudo_terminal import App, environ, wait_until
 from tutor.sessions.store import Store
 
 EXPORT = """
@@ -26,30 +27,38 @@ except OSError as error:
 print(list(Path().iterdir()))
 """
 Ran = subprocess.CompletedProcess[str]
-_SMALL = 'mount -t tmpfs -o size={size}k none "$0" && cd "$0" && {before} "$@"'
+_SMALL = 'mount -t tmpfs -o size={size}k none "$0" && cd "$0" && {before} exec "$@"'
 
 
 @pytest.fixture
-def on_a_small_disk(tmp_path: Path) -> Callable[..., Ran]:
-    """Runs `tutor` in a folder that holds only so many kilobytes; `before` is done there first."""
-    apart = ["unshare", "--mount", "--map-root-user"]
+def small(tmp_path: Path) -> Path:
+    """The folder that `apart` mounts a small disk in, for what it starts alone."""
     folder = tmp_path / "small"
     folder.mkdir()
     able = (
         shutil.which("unshare")
-        and not subprocess.run(
-            [*apart, "sh", "-c", _SMALL.format(size=8, before=""), str(folder), "true"],
-            capture_output=True,
-        ).returncode
+        and not subprocess.run([*apart(folder, 8), "true"], capture_output=True).returncode
     )
     if not able:
         pytest.skip("this system lets no process mount a disk of its own")
+    return folder
+
+
+def apart(folder: Path, kilobytes: int, before: str = "") -> list[str]:
+    """The beginning of a command that is run in a folder which holds only so many kilobytes;
+    `before` is done there first."""
+    script = _SMALL.format(size=kilobytes, before=before)
+    return ["unshare", "--mount", "--map-root-user", "sh", "-c", script, str(folder)]
+
+
+@pytest.fixture
+def on_a_small_disk(small: Path) -> Callable[..., Ran]:
+    """Runs Python on a small disk."""
 
     def run(*command: str, size: int, before: str = "") -> Ran:
-        script = _SMALL.format(size=size, before=before)
         return subprocess.run(
-            [*apart, "sh", "-c", script, str(folder), sys.executable, *command],
-            env=environ(folder) | {"PYTHONPATH": str(Path.cwd())},
+            [*apart(small, size, before), sys.executable, *command],
+            env=environ(small) | {"PYTHONPATH": str(Path.cwd())},
             capture_output=True,
             text=True,
             check=False,
@@ -91,3 +100,28 @@ def test_an_export_that_finds_no_room_leaves_no_half_of_it(
         store.add(store.begin(), "user", "word " * 50_000)
     ran = on_a_small_disk("-c", EXPORT, str(database), size=64)
     assert ran.stdout.splitlines() == ["No space left on device", "[]"], ran.stderr
+
+
+def test_a_disk_that_fills_up_in_the_app_is_told_and_the_app_goes_on(
+    small: Path, cache: Path, retriever: object
+) -> None:
+    before = f'ln -s "{cache}" cache &&'
+    environment = {"TUTOR_MAX_TOKENS": "30", "PYTHONPATH": str(Path.cwd())}
+    app = App(small, environment, apart(small, 400, before))
+    try:
+        app.wait_for("tok/s")
+        asked = 0
+        while b"disk is full" not in app.drawn:
+            asked += 1
+            assert asked < 30
+            app.type("What is attention?\r")
+            time.sleep(2)
+        app.drawn = b""
+        app.type("\x15/nothing\r")
+        app.wait_for("there is no command /nothing")
+        app.type("\x11")
+        wait_until(lambda: app.process.poll() is not None, "the app's end")
+        assert app.process.returncode == 0
+    finally:
+        app.close()
+    assert b"Traceback" not in app.drawn

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import subprocess
@@ -104,6 +105,10 @@ def stored() -> list[StoredMessage]:
         return store.messages(1)
 
 
+def finished() -> list[StoredMessage]:
+    return [m for m in stored() if m.role == "assistant" and m.state == "done"]
+
+
 def let_answer(app: App) -> None:
     """Asks; returns as soon as an answer grows."""
     app.wait_for("tok/s")
@@ -192,3 +197,26 @@ def test_a_book_that_is_pasted_into_the_terminal_is_refused_and_stays_in_the_inp
         assert ends(app) == 0
     finally:
         app.close()
+
+
+def test_two_apps_in_one_conversation_store_each_answer_whole(home: Path) -> None:
+    apps = [App(home, {"TUTOR_MAX_TOKENS": "20"})]
+    try:
+        apps[0].wait_for("tok/s")
+        apps[0].type(QUESTION + "\r")
+        apps[0].wait_for("own words (")
+        apps.append(App(home, {"TUTOR_MAX_TOKENS": "20"}))
+        apps[1].wait_for("tok/s")
+        asked = ["What is a token?", "What is a prompt?"]
+        for app, question in zip(apps, asked, strict=True):
+            app.type(question + "\r")
+        wait_until(lambda: len(finished()) == 3, "three answers")
+        for app in apps:
+            app.type("\x11")
+            assert ends(app) == 0
+    finally:
+        for app in apps:
+            app.close()
+    questions = [m.text for m in stored() if m.role == "user"]
+    told = [json.loads(m.answer)["question"] for m in finished()]
+    assert sorted(questions) == sorted(told) == sorted([QUESTION, *asked])

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tutor.engine.cores import give_way, usable_cores
+from tests.pseudo_terminal import wait_until
+from tutor.engine.cores import Share, give_way, usable_cores
 from tutor.engine.engine import Engine
 from tutor.engine.settings import Sampling
 
@@ -39,3 +40,25 @@ def test_threads_that_only_calculate_give_way_to_those_that_run_python(engine: E
     calculating = [nice[thread] for thread in nice if thread not in of_python]
     assert calculating and min(calculating) > 0
     assert all(nice[thread] == 0 for thread in of_python if thread in nice)
+
+
+@pytest.mark.skipif(usable_cores() == 1, reason="one thread is the least")
+def test_cores_that_other_programs_keep_busy_get_no_thread() -> None:
+    share = Share()
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        wait_until(lambda: share.threads() < usable_cores(), "fewer threads")
+        assert share.threads() >= 1
+    finally:
+        busy.kill()
+        busy.wait()
+
+
+def test_an_answer_does_not_depend_on_how_many_threads_there_are(model_path: Path) -> None:
+    said = []
+    for threads in (1, 2, 3):
+        with Engine(model_path, n_ctx=512, n_threads=threads) as engine:
+            prompt = engine.tokenize("Attention is a calculation by which " * 12)
+            events = engine.generate(prompt, lambda: Sampling(seed=3, max_tokens=24))
+            said.append([(event.id, event.logprob) for event in events])
+    assert said[0] == said[1] == said[2]

@@ -23,7 +23,6 @@ from tutor.engine.adapters import Adapters
 from tutor.engine.alone import decode_alone
 from tutor.engine.cancel import Cancel
 from tutor.engine.chat import render_chat
-from tutor.engine.cores import usable_cores
 from tutor.engine.errors import EngineError
 from tutor.engine.events import (
     Adapter,
@@ -70,8 +69,7 @@ class Engine:
     ) -> None:
         self._closing = False
         self._closed = Cancel()
-        threads = n_threads or usable_cores()
-        self._model = Model(path, n_ctx, threads, self._closed, chat=chat)
+        self._model = Model(path, n_ctx, n_threads, self._closed, chat=chat)
         self.info = self._model.info
         found = path.stat()
         self._weights = (llama_cpp.__version__, path.resolve(), found.st_size, found.st_mtime_ns)

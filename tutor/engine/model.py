@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutor.engine.cancel import Cancel
+from tutor.engine.cores import Share, usable_cores
 from tutor.engine.errors import AdapterError, EngineError, ModelFileError
 from tutor.engine.events import Framing, Token
 from tutor.engine.gguf import ModelInfo, model_info, read_header, require_chat
@@ -48,13 +49,13 @@ class Model:
         self,
         path: Path,
         n_ctx: int,
-        n_threads: int,
+        n_threads: int | None,
         cancel: Cancel,
         *,
         chat: bool = True,
     ) -> None:
-        """Loads the file; without `chat` a base model too. `cancel` stops what is being read, and
-        may be another one for each work.
+        """Loads the file; without `chat` a base model too. Without `n_threads` there are as many as
+        find a core that is free. `cancel` stops what is being read, and may be another one for each work.
 
         Raises ModelFileError where llama.cpp or the tutor cannot use it.
         """
@@ -77,8 +78,10 @@ class Model:
         parameters.n_ctx = self.n_ctx
         parameters.n_batch = N_BATCH
         parameters.n_ubatch = N_BATCH
-        parameters.n_threads = n_threads
-        parameters.n_threads_batch = n_threads
+        self._share = Share() if n_threads is None else None
+        self._threads = n_threads or usable_cores()
+        parameters.n_threads = self._threads
+        parameters.n_threads_batch = self._threads
         parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
         parameters.no_perf = True
         # Several answers can be decoded together, over one memory that they share.
@@ -170,7 +173,7 @@ class Model:
 
         After either the caller cuts the memory back: part of `ids` may already stand in it.
         """
-        self._let_abort(len(ids) > _FEW)
+        self._prepare(len(ids))
         for start in range(0, len(ids), N_BATCH):
             part = ids[start : start + N_BATCH]
             tokens = (llama_cpp.llama_token * len(part))(*part)
@@ -182,7 +185,7 @@ class Model:
 
         At most N_BATCH rows. Raises Aborted or EngineError, as `decode` does.
         """
-        self._let_abort(len(rows) > _FEW)
+        self._prepare(len(rows))
         batch = llama_cpp.llama_batch_init(len(rows), 0, 1)
         try:
             batch.n_tokens = len(rows)
@@ -196,10 +199,13 @@ class Model:
         finally:
             llama_cpp.llama_batch_free(batch)
 
-    def _let_abort(self, may: bool) -> None:
+    def _prepare(self, tokens: int) -> None:
         # What is read in no time is read to its end: the memory then holds what was said.
-        asked = _IS_SET if may else _NEVER
+        asked = _IS_SET if tokens > _FEW else _NEVER
         llama_cpp.llama_set_abort_callback(self._context, asked, self.cancel.address)
+        if self._share and (threads := self._share.threads()) != self._threads:
+            self._threads = threads
+            llama_cpp.llama_set_n_threads(self._context, threads, threads)
 
     def _check(self, status: int) -> None:
         if status == _ABORTED:

@@ -85,13 +85,16 @@ class Turn(Vertical):
 
     def compose(self) -> ComposeResult:
         # Every widget of a turn holds up the keys: who speaks is a title.
-        question = Static(plain(self.question), classes="question", markup=False)
+        question = Steady(plain(self.question), classes="question", markup=False)
         question.border_title = "You"
         evidence = Steady(classes="evidence")
         evidence.border_title = "Tutor"
         label, words = Steady(classes="label"), Steady(classes="words")
         label.display = words.display = False
         yield from (question, evidence, label, words, Steady(classes="state"))
+
+    def on_unmount(self) -> None:
+        self.refresh()  # as what it consists of does: nothing of it is kept
 
     async def show_evidence(self, text: str, sources: list[dict[str, Any]]) -> None:
         """The part that is true by construction, and links to where it stands."""

@@ -42,6 +42,11 @@ class Steady(Static):
         if layout and (not width or self._rounded(self.visual.get_height(rules, width)) != height):
             self.refresh(layout=True)
 
+    def on_unmount(self) -> None:
+        # Textual keeps a thousand widgets' lines, drawn ones and what was cut from them, though
+        # nobody shows them any more: to look through them held up the keys for 0.4 s now and then.
+        self.refresh()
+
     def on_show(self) -> None:
         if self._waiting is not None:
             self.update(self._waiting)
