@@ -32,6 +32,8 @@ class Share:
 
     _EVERY = 0.25
     """Seconds from look to look."""
+    _OLD = 1.0
+    """Seconds after which a look tells nothing of now: it began before this work did."""
 
     def __init__(self) -> None:
         import psutil  # type: ignore[import-untyped]
@@ -53,8 +55,9 @@ class Share:
         passed = time.monotonic() - self._at
         if passed >= self._EVERY and not self._fixed:
             busy = self._of_others()
-            taken = round((busy - self._busy) / passed)
-            self._threads = min(max(self._most - taken, 1), self._most)
+            if passed < self._OLD:
+                taken = round((busy - self._busy) / passed)
+                self._threads = min(max(self._most - taken, 1), self._most)
             self._at, self._busy = self._at + passed, busy
         return self._threads
 
