@@ -42,6 +42,12 @@ def test_a_quiz_asks_a_question_of_the_lesson_that_is_named() -> None:
         assert asked.passage_id is not None and asked.passage_id.startswith("12/")
 
 
+def test_a_lesson_that_is_not_there_is_not_asked_from() -> None:
+    for number in ("0", "14", "fourteen hundred and 99"):
+        asked = quizzed(f"quiz me on lesson {number}", [BEFORE], BANK, 1)
+        assert ("There is no lesson" in asked.text) == number.isdecimal()
+
+
 def test_a_quiz_without_a_lesson_stays_with_the_last_answers() -> None:
     asked = quizzed("ask me something", [BEFORE], BANK, 1)
     assert asked.passage_id is not None and asked.passage_id.startswith("4/")

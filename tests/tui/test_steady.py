@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
 from textual.app import App, ComposeResult
 from textual.containers import Vertical
 from textual.screen import Screen
+from textual.strip import Strip
 
 from tutor.tui.steady import Steady
 
@@ -86,3 +88,19 @@ async def test_text_that_grows_is_given_some_lines_at_once(layouts: list[int]) -
         text.update("word " * 17)
         await pilot.pause()
         assert text.size.height == 5
+
+
+async def test_nothing_that_it_drew_is_kept_when_it_has_left_the_screen() -> None:
+    def lines() -> list[str]:
+        return [o.text for o in gc.get_objects() if isinstance(o, Strip) and "its own" in o.text]
+
+    async with Page().run_test(size=(20, 10)) as pilot:
+        text = pilot.app.query_one(Steady)
+        text.update("words of its own")
+        await pilot.pause()
+        assert lines()
+        await text.remove()
+        del text
+        await pilot.pause()
+        gc.collect()
+        assert not lines()

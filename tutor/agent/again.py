@@ -42,7 +42,7 @@ def quizzed(
 ) -> Performed:
     """A question of the bank: of the lesson that `text` names, else of the last answer's."""
     named, last = named_lesson(text), history[-1].passage_id if history else None
-    lesson = named or (int(last.partition("/")[0]) if last else None)
+    lesson = int(last.partition("/")[0]) if named is None and last else named
     cards = [c for c in bank if c.section and not c.history]
     own = [c for c in cards if c.lesson == lesson]
     if named is not None and not own:

@@ -27,7 +27,7 @@ class Share:
     """How many threads find a core of their own at the moment.
 
     llama.cpp's threads wait for one another at each of a thousand nodes of a graph: with one thread
-    more than cores that are free, a token takes not half as long again but ten times as long.
+    more than there are free cores, all of them take many times as long.
     """
 
     _EVERY = 0.25
