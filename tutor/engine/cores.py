@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 _NICENESS = 10
@@ -33,7 +34,7 @@ class Share:
     _EVERY = 0.25
     """Seconds from look to look."""
     _OLD = 1.0
-    """Seconds after which a look tells nothing of now: it began before this work did."""
+    """Seconds after which a look tells nothing of now."""
 
     def __init__(self) -> None:
         import psutil  # type: ignore[import-untyped]
@@ -60,6 +61,13 @@ class Share:
                 self._threads = min(max(self._most - taken, 1), self._most)
             self._at, self._busy = self._at + passed, busy
         return self._threads
+
+
+@cache
+def share() -> Share:
+    """The one of this process. Who asks for its threads now and then has a look that is fresh when
+    something is to be read."""
+    return Share()
 
 
 def give_way() -> None:

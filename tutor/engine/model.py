@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutor.engine.cancel import Cancel
-from tutor.engine.cores import Share, usable_cores
+from tutor.engine.cores import share, usable_cores
 from tutor.engine.errors import AdapterError, EngineError, ModelFileError
 from tutor.engine.events import Framing, Token
 from tutor.engine.gguf import ModelInfo, model_info, read_header, require_chat
@@ -78,7 +78,7 @@ class Model:
         parameters.n_ctx = self.n_ctx
         parameters.n_batch = N_BATCH
         parameters.n_ubatch = N_BATCH
-        self._share = Share() if n_threads is None else None
+        self._share = share() if n_threads is None else None
         self._threads = n_threads or usable_cores()
         parameters.n_threads = self._threads
         parameters.n_threads_batch = self._threads

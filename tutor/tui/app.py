@@ -20,7 +20,7 @@ from textual.widgets import OptionList
 from corpus import load_lessons
 from tutor.agent.turn import OWN
 from tutor.demos.demo import DemoError
-from tutor.engine.cores import give_way
+from tutor.engine.cores import give_way, share
 from tutor.engine.errors import AdapterError
 from tutor.sessions.export import write_conversation
 from tutor.sessions.store import Store, StoreError
@@ -110,9 +110,14 @@ class TutorApp(TunableApp):
         except StoreError as error:
             self.complain(str(error))
             await self._show_conversation(None)
-        self.set_interval(0.25, give_way)
+        self.set_interval(0.25, self._share_cores)
         # Loading shares the interpreter with the screen: the first frame goes first.
         self.call_after_refresh(self._opening.start)
+
+    def _share_cores(self) -> None:
+        give_way()
+        # What is asked next is read with as many threads as are free then.
+        share().threads()
 
     @property
     def opening(self) -> bool:
