@@ -97,3 +97,15 @@ def test_a_question_about_a_knob_is_answered_from_the_lessons(tutor: Tutor) -> N
     *_, done = tutor.ask("what does top_p mean?", sampling=lambda: Sampling(max_tokens=4))
     assert isinstance(done, Done)
     assert done.answer.intent == "answer" and done.answer.sources[0].lesson == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "lesson"),
+    [("give me a quiz about softmax", "6/"), ("quiz me on overfitting", "2/"), ("quiz me", "4/")],
+)
+def test_a_quiz_asks_about_its_topic_or_the_last_answers(
+    tutor: Tutor, text: str, lesson: str
+) -> None:
+    performed, answer = asked(tutor, text, (BEFORE,))
+    assert answer.intent == "quiz"
+    assert performed.passage_id is not None and performed.passage_id.startswith(lesson)

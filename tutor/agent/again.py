@@ -38,13 +38,19 @@ def plainer(history: Sequence[Exchange], passages: Sequence[Passage]) -> Perform
 
 
 def quizzed(
-    text: str, history: Sequence[Exchange], bank: Sequence[GoldQuestion], seed: int
+    text: str,
+    history: Sequence[Exchange],
+    bank: Sequence[GoldQuestion],
+    seed: int,
+    about: str | None = None,
 ) -> Performed:
-    """A question of the bank: of the lesson that `text` names, else of the last answer's."""
+    """A question of the bank: of the lesson that `text` names, of the passage that it is `about`,
+    or else of the last answer's lesson."""
     named, last = named_lesson(text), history[-1].passage_id if history else None
     lesson = int(last.partition("/")[0]) if named is None and last else named
     cards = [c for c in bank if c.section and not c.history]
-    own = [c for c in cards if c.lesson == lesson]
+    own = [c for c in cards if c.section == about] if named is None else []
+    own = own or [c for c in cards if c.lesson == lesson]
     if named is not None and not own:
         return Performed(f"There is no lesson {lesson} to ask from.")
     # Another one each time, also after the last one.

@@ -16,6 +16,7 @@ from rapidfuzz import fuzz, process
 
 import prompts
 from corpus.gold import load_gold
+from index.scope import in_scope
 from tutor.agent.again import plainer, quizzed, shorter
 from tutor.agent.outline import outlined
 from tutor.agent.router import Route
@@ -121,6 +122,12 @@ def _capabilities(asked: Asked) -> Performed:
     return Performed(text)
 
 
+def _quiz(asked: Asked) -> Performed:
+    found = asked.bench.retriever.search(asked.text, 1)
+    about = found.hits[0].passage.passage_id if in_scope(found).answerable else None
+    return quizzed(asked.text, asked.history, load_gold("train"), asked.sampling.seed, about)
+
+
 def _open(screen: Screen, told: str, empty: str) -> Perform:
     def performed(asked: Asked) -> Performed:
         return Performed(told, screen=screen) if asked.history else Performed(empty)
@@ -197,7 +204,5 @@ _PERFORM: dict[str, Perform] = {
     "outline": lambda asked: outlined(asked.text, asked.bench.lessons),
     "shorter": lambda asked: shorter(asked.history),
     "simpler": lambda asked: plainer(asked.history, asked.bench.retriever.passages),
-    "quiz": lambda asked: quizzed(
-        asked.text, asked.history, load_gold("train"), asked.sampling.seed
-    ),
+    "quiz": _quiz,
 }
