@@ -151,6 +151,7 @@ async def test_a_new_conversation_begins_with_the_welcome(app: TutorApp) -> None
 async def test_an_example_of_the_welcome_is_asked_when_pressed(app: TutorApp) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await wait_until(pilot, lambda: app.chat.tutor is not None)
+        await pilot.pause()
         await pilot.click(app.query(Example).first())
         await wait_until(pilot, lambda: bool(app.query(SourceLink)) and not app.chat.answering)
         assert app.query(Turn).last().question == QUESTION
