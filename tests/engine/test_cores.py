@@ -6,6 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
+import llama_cpp
 import psutil
 import pytest
 
@@ -56,6 +57,24 @@ def test_cores_that_other_programs_keep_busy_get_no_thread() -> None:
     finally:
         busy.kill()
         busy.wait()
+
+
+@pytest.mark.skipif(usable_cores() == 1 or usable_cores() != psutil.cpu_count(), reason="as above")
+def test_a_model_computes_with_fewer_threads_beside_a_busy_program(model_path: Path) -> None:
+    with Engine(model_path, n_ctx=512) as engine:
+        prompt = engine.tokenize("Once upon a time")
+
+        def threads() -> int:
+            for _ in engine.generate(prompt, lambda: Sampling(max_tokens=4)):
+                pass
+            return llama_cpp.llama_n_threads(engine._model._context)
+
+        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        try:
+            wait_until(lambda: threads() < usable_cores(), "fewer threads")
+        finally:
+            busy.kill()
+            busy.wait()
 
 
 def test_an_answer_does_not_depend_on_how_many_threads_there_are(model_path: Path) -> None:

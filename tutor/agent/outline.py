@@ -8,36 +8,12 @@ from collections.abc import Sequence
 from corpus.lessons import Lesson
 from tutor.agent.turn import Performed
 
-_CARDINALS = [
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-]
-_ORDINALS = [
-    "first",
-    "second",
-    "third",
-    "fourth",
-    "fifth",
-    "sixth",
-    "seventh",
-    "eighth",
-    "ninth",
-    "tenth",
-    "eleventh",
-    "twelfth",
-    "thirteenth",
-]
+# The group that matches tells the number.
+_IN_WORDS = re.compile(
+    "(one|first)|(two|second)|(three|third)|(four|fourth)|(five|fifth)|(six|sixth)|(seven|seventh)"
+    "|(eight|eighth)|(nine|ninth)|(ten|tenth)|(eleven|eleventh)|(twelve|twelfth)"
+    "|(thirteen|thirteenth)"
+)
 _NUMBER_AFTER = re.compile(r"\b(?:lesson|chapter)\s+(?:no\.?\s*|number\s+)?(\w+)")
 _NUMBER_BEFORE = re.compile(r"(\w+)\s+(?:lesson|chapter)\b")
 
@@ -48,9 +24,8 @@ def named_lesson(text: str) -> int | None:
         for said in pattern.findall(text.lower()):
             if digits := re.fullmatch(r"(\d{1,4})(?:st|nd|rd|th)?", said, re.ASCII):
                 return int(digits[1])
-            for numbers in (_CARDINALS, _ORDINALS):
-                if said in numbers:
-                    return numbers.index(said) + 1
+            if words := _IN_WORDS.fullmatch(said):
+                return words.lastindex
     return None
 
 

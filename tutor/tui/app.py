@@ -38,7 +38,7 @@ from tutor.tui.lessons import LessonList
 from tutor.tui.messages import CommandTyped, Did, Failed, Loading, Opened, Progress
 from tutor.tui.picture import Picture
 from tutor.tui.prompt_view import PromptView
-from tutor.tui.prose import RICH
+from tutor.tui.prose import RICH_THEME
 from tutor.tui.reader import Reader
 from tutor.tui.sessions import Choice, SessionList
 from tutor.tui.status import StatusLine
@@ -73,7 +73,7 @@ class TutorApp(TunableApp):
         session_id: int | None = None,
     ) -> None:
         super().__init__()
-        self.console.push_theme(RICH)
+        self.console.push_theme(RICH_THEME)
         self.store = store
         self.tuning = Tuning(settings, keep)
         self.lessons = load_lessons()

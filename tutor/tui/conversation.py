@@ -25,7 +25,7 @@ from tutor.tui.steady import Steady
 
 SHOWN = 5
 """Turns of a stored conversation that are shown at once. Each is eight widgets or so, which are all
-laid out anew for each further line of an answer."""
+laid out anew each time that an answer grows."""
 
 GROWTH = 4
 """Lines by which the model's words grow while they stream: each growth moves all that is shown, and

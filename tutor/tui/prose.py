@@ -11,7 +11,7 @@ from rich.theme import Theme
 from textual.content import Content, Span
 from textual.visual import VisualType
 
-RICH = Theme(
+RICH_THEME = Theme(
     {
         "markdown.code": "bold",
         "markdown.link": "none",
