@@ -1,6 +1,6 @@
 """Reads the requests: what learners type when they want something done rather than explained.
 
-`intents/<split>.yaml` maps an intent to phrases. Braces enclose what the request is about, as in
+`intents/<split>.json` maps an intent to phrases. Braces enclose what the request is about, as in
 `cut this for me: {good morning}`: for the router they are where the payload stands, for the tests
 what it should find. Phrases of `train` teach the router, `dev` tunes it, `test` only reports.
 """
@@ -11,16 +11,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from corpus.gold import Split
-from corpus.lessons import CourseError, parse_yaml
+from corpus.lessons import CourseError
 
 INTENTS = Path(__file__).parent / "intents"
 QUESTION = "answer"
 """The intent of what is no request: plain questions that come close to one."""
 
 _PAYLOAD = re.compile(r"\{(.*?)\}")
+_PHRASES = TypeAdapter(dict[str, list[str]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,17 @@ class Request:
 
 def load_requests(split: Split, folder: Path | None = None) -> list[Request]:
     """The requests of a split. Raises CourseError for a file that cannot be read."""
-    path = (folder or INTENTS) / f"{split}.yaml"
+    path = (folder or INTENTS) / f"{split}.json"
     try:
-        found = parse_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CourseError(f"{path.name}: cannot be read: {error}") from error
-    if not isinstance(found, dict) or not all(isinstance(p, list) for p in found.values()):
-        raise CourseError(f"{path.name}: give a list of phrases under each intent")
-    return [_request(str(name), str(phrase)) for name, some in found.items() for phrase in some]
+        found = _PHRASES.validate_json(path.read_bytes())
+    except OSError as error:
+        raise CourseError(f"{path.name}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise CourseError(
+            f"{path.name}: give a list of phrases under each intent, as JSON: "
+            f"{error.errors()[0]['msg']}"
+        ) from error
+    return [_request(intent, phrase) for intent, phrases in found.items() for phrase in phrases]
 
 
 def _request(intent: str, phrase: str) -> Request:

@@ -11,7 +11,6 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -85,12 +84,6 @@ def slug(heading: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", ascii_text.lower()).strip("-")
 
 
-def parse_yaml(text: str) -> Any:
-    """What a YAML text holds, read as safe_load does. Raises yaml.YAMLError."""
-    # libyaml's loader is ten times as fast; PyYAML can be built without it.
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
 def parse_lesson(source: str, name: str) -> Lesson:
     """A lesson from its file's text; `name` is used in errors only.
 
@@ -101,7 +94,9 @@ def parse_lesson(source: str, name: str) -> Lesson:
     if len(parts) != 3 or parts[0].strip():
         raise CourseError(f"{name}: begin the file with front matter between two lines of ---")
     try:
-        front = FrontMatter.model_validate(parse_yaml(parts[1]))
+        # libyaml's loader is ten times as fast; PyYAML can be built without it.
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        front = FrontMatter.model_validate(yaml.load(parts[1], Loader=loader))
     except yaml.YAMLError as error:
         raise CourseError(f"{name}: the front matter is not YAML: {error}") from error
     except ValidationError as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
+from tutor.agent.opening import open_tutor
 from tutor.agent.tutor import Tutor
 from tutor.cli.demo import print_shown
 from tutor.demos.demo import Run
@@ -32,7 +33,7 @@ QUESTION = "Why does a high temperature make answers stranger?"
 def main(wanted: list[str]) -> None:
     """Draws the wanted demonstrations, all without any, and writes the page anew."""
     FOLDER.mkdir(exist_ok=True)
-    tutor = Tutor.open(Home.locate().create(), Settings())
+    tutor = open_tutor(Home.locate().create(), Settings())
     try:
         if not wanted or "screens" in wanted:
             asyncio.run(screens(tutor))

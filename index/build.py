@@ -5,23 +5,21 @@ One lock file guards the store, since Chroma is not safe for several processes a
 
 from __future__ import annotations
 
-import io
 import shutil
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from filelock import FileLock
-from numpy.typing import NDArray
 
 from index.encoder import Encoder, Vectors, prepared_encoder
 from index.errors import RetrievalError
 from index.export import encoder_name
-from index.passages import Passage, digest
+from index.kept import keep_vectors, kept_vectors
+from index.passages import Passage
 from index.shipped import ShippedEncoder
 from index.store import OtherVersionError, VectorStore
 
@@ -65,74 +63,28 @@ def indexed_vectors(
     cache: Path,
     encoder: Encoder,
     progress: Callable[[float], None] | None = None,
-) -> list[Vectors]:
-    """The vectors of each passage, in order, from an index brought up to date.
-
-    They are also kept as one array file named by the lessons' digest: reading it takes a
-    millisecond, where opening Chroma takes half a second of every start.
-    """
-    snapshot = cache / "index" / "vectors.npz"
-    digests = [encoder.name, *(p.digest for p in passages)]
-    if (kept := _read_snapshot(snapshot, digests)) is not None:
+) -> Vectors:
+    """The vectors of the passages' texts, in order, from an index brought up to date."""
+    folder = cache / "index"
+    keys = [encoder.name, *(p.digest for p in passages)]
+    if (kept := kept_vectors(folder, "vectors", keys)) is not None:
         return kept
     vectors = _update(passages, cache, encoder, progress or (lambda done: None))[3]
-    found = [vectors[passage.passage_id] for passage in passages]
+    found = np.concatenate([vectors[passage.passage_id] for passage in passages])
     with FileLock(cache / "index.lock"):
-        _write_snapshot(snapshot, digests, found)
-    return found
-
-
-def own_vectors(passages: Sequence[Passage], cache: Path, encoder: Encoder) -> list[Vectors]:
-    """The vectors of passages that are made at run time; they are none of the store's business."""
-    texts = [passage.texts for passage in passages]
-    flat = [text for some in texts for text in some]
-    found = cached_vectors(flat, "own", cache, encoder)
-    return np.split(found, np.cumsum([len(some) for some in texts])[:-1])
+        return keep_vectors(folder, "vectors", keys, found)
 
 
 def cached_vectors(texts: Sequence[str], name: str, cache: Path, encoder: Encoder) -> Vectors:
     """The vectors of some fixed texts, (len(texts), 384), encoded anew only where a text changed."""
-    snapshot = cache / "index" / f"{name}.npz"
+    folder = cache / "index"
     keys = [encoder.name, *texts]
-    if (kept := _read_snapshot(snapshot, keys)) is not None:
-        return kept[0]
+    if (kept := kept_vectors(folder, name, keys)) is not None:
+        return kept
     found = ShippedEncoder(encoder).encode(texts)
-    snapshot.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "index.lock"):
-        _write_snapshot(snapshot, keys, [found])
-    return found
-
-
-def _read_snapshot(file: Path, keys: Sequence[str]) -> list[Vectors] | None:
-    try:
-        with zipfile.ZipFile(file) as kept:
-            if _array(kept, "digest").tobytes() == digest(keys):
-                return np.split(_array(kept, "vectors"), _array(kept, "ends")[:-1])
-    # A missing, cut-off or foreign snapshot is written anew; numpy and zipfile raise many types.
-    except Exception:
-        pass
-    return None
-
-
-def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    """An array of an archive of numpy's, read-only. np.load takes three times as long: it copies
-    a quarter of a megabyte at a time."""
-    data = archive.read(f"{name}.npy")
-    stream = io.BytesIO(data)
-    np.lib.format.read_magic(stream)
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape)
-
-
-def _write_snapshot(file: Path, keys: Sequence[str], vectors: Sequence[Vectors]) -> None:
-    draft = file.with_name(f"{file.stem}.part.npz")
-    np.savez(
-        draft,
-        digest=np.frombuffer(digest(keys), dtype=np.uint8),
-        vectors=np.concatenate(vectors),
-        ends=np.cumsum([len(v) for v in vectors]),
-    )
-    draft.replace(file)
+        return keep_vectors(folder, name, keys, found)
 
 
 def _update(

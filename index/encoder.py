@@ -62,10 +62,9 @@ class Encoder:
         self._recent: dict[str, Vectors] = {}
         self._lock = threading.Lock()
 
-    @property
-    def words(self) -> list[str]:
-        """The vocabulary's whole words: 30,000 pieces of everyday English, lower case."""
-        return [piece for piece in self._tokenizer.get_vocab() if piece.isalpha()]
+    def knows(self, word: str) -> bool:
+        """Whether the vocabulary, 30,000 pieces of everyday English in lower case, has it whole."""
+        return self._tokenizer.token_to_id(word) is not None
 
     def encode_one(self, text: str) -> Vectors:
         """The vector of one text, (384,). The last few are remembered: a turn asks for the same

@@ -6,19 +6,18 @@ import of scipy takes 0.2 s of every start.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic_core import from_json
 
 from index.encoder import Vectors
 from index.passages import digest
@@ -74,13 +73,30 @@ def terms(text: str) -> list[str]:
 @dataclass(frozen=True, slots=True)
 class _Columns:
     """A sparse matrix (texts, terms) by columns: `data` and the `texts` of a term stand from
-    `starts[column]` to `starts[column + 1]`, no text twice."""
+    `starts[column]` to `starts[column + 1]`, no text twice.
+
+    Terms are known by 64 bits of a digest, in order: a dictionary of 150,000 words would be read
+    anew at every start.
+    """
 
     data: NDArray[np.float32]
     texts: NDArray[np.int32]
     starts: NDArray[np.int32]
-    terms: dict[str, int]
-    """The column of each term."""
+    keys: NDArray[np.uint64]
+    columns: NDArray[np.int32]
+    """The column of each key's term."""
+
+    def column(self, term: str) -> int | None:
+        """Where a term stands; None where no text has it."""
+        (key,) = _keys([term])
+        place = int(np.searchsorted(self.keys, key))
+        known = place < len(self.keys) and self.keys[place] == key
+        return int(self.columns[place]) if known else None
+
+
+def _keys(terms: Iterable[str]) -> NDArray[np.uint64]:
+    digests = (hashlib.blake2b(term.encode(), digest_size=8).digest() for term in terms)
+    return np.frombuffer(b"".join(digests), dtype="<u8")
 
 
 class Lexicon:
@@ -89,7 +105,7 @@ class Lexicon:
     def __init__(self, texts: Sequence[str], kept: Path | None = None) -> None:
         """`kept` is a folder for the index, from which the next start reads it."""
         self._texts = list(texts)
-        self._index = (_read(kept, texts) if kept else None) or _indexed(texts, kept)
+        self._index = _kept_index(texts, kept) if kept else _indexed(texts)
         self._words: dict[int, frozenset[str]] = {}
 
     def scores(self, query: str) -> Vectors:
@@ -97,7 +113,7 @@ class Lexicon:
         index = self._index
         scores = np.zeros(len(self._texts), dtype=np.float32)
         for term in terms(query):
-            if (column := index.terms.get(term)) is not None:
+            if (column := index.column(term)) is not None:
                 part = slice(index.starts[column], index.starts[column + 1])
                 scores[index.texts[part]] += index.data[part]
         return scores
@@ -111,41 +127,34 @@ class Lexicon:
     def known_share(self, query: str) -> float:
         """The share of the query's content words that occur in the texts; 1 for a query of none."""
         words = content_words(query)
-        known = self._index.terms
-        return sum(word in known for word in words) / len(words) if words else 1.0
+        known = sum(self._index.column(word) is not None for word in words)
+        return known / len(words) if words else 1.0
 
 
-def _indexed(texts: Sequence[str], kept: Path | None) -> _Columns:
+def _indexed(texts: Sequence[str]) -> _Columns:
     import bm25s
 
     index = bm25s.BM25(k1=_K1, b=_B)
     index.index([terms(text) for text in texts], show_progress=False)
-    if kept:
-        _write(kept, texts, index)
     scores = index.scores
-    return _Columns(scores["data"], scores["indices"], scores["indptr"], index.vocab_dict)
+    keys = _keys(index.vocab_dict)
+    order = np.argsort(keys)
+    columns = np.array(list(index.vocab_dict.values()), dtype=np.int32)
+    return _Columns(
+        scores["data"], scores["indices"], scores["indptr"], keys[order], columns[order]
+    )
 
 
-def _digest(texts: Sequence[str]) -> str:
-    return digest([str(_VERSION), *texts]).hex()
-
-
-def _read(folder: Path, texts: Sequence[str]) -> _Columns | None:
-    # A missing or cut-off index is made anew; numpy and json raise many types.
-    with suppress(Exception):
-        if (folder / "texts.sha256").read_text() == _digest(texts):
-            data, ids, starts = (
-                np.load(folder / f"{name}.csc.index.npy", allow_pickle=False)
-                for name in ("data", "indices", "indptr")
-            )
-            vocabulary = from_json((folder / "vocab.index.json").read_bytes())
-            return _Columns(data, ids, starts, vocabulary)
-    return None
-
-
-def _write(folder: Path, texts: Sequence[str], index: Any) -> None:
-    # The digest goes first and comes last: it never stands beside files of another index.
+def _kept_index(texts: Sequence[str], folder: Path) -> _Columns:
+    file = folder / f"bm25-{digest([str(_VERSION), *texts]).hex()[:16]}.npz"
+    # One that is missing or cut off is made anew; numpy and zipfile raise many types.
+    with suppress(Exception), np.load(file, allow_pickle=False) as kept:
+        return _Columns(**kept)
+    index = _indexed(texts)
     with suppress(OSError):  # an index that cannot be kept is made again at the next start
-        (folder / "texts.sha256").unlink(missing_ok=True)
-        index.save(folder, show_progress=False)
-        (folder / "texts.sha256").write_text(_digest(texts))
+        draft = folder / "bm25.part.npz"
+        np.savez(draft, **{field.name: getattr(index, field.name) for field in fields(index)})
+        for old in folder.glob("bm25-*.npz"):
+            old.unlink(missing_ok=True)
+        draft.replace(file)
+    return index

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.build import cached_vectors, indexed_vectors, own_vectors
+from index.build import cached_vectors, indexed_vectors
 from index.encoder import Encoder, Vectors, prepared_encoder
 from index.errors import RetrievalError
 from index.lexical import Lexicon, content_words
@@ -80,26 +80,27 @@ class Retriever:
         aside: Vectors | None = None,
         cache: Path | None = None,
     ) -> None:
-        """`aside` are the vectors of questions that no passage answers; in `cache` the next start
-        finds what takes time to make."""
+        """`vectors` are matrices whose rows together are those of the passages' texts, in order; none
+        holds a part of a passage. `aside` are the vectors of questions that no passage answers; in
+        `cache` the next start finds what takes time to make."""
         self.passages = list(passages)
         self._aside = aside
         self.encoder = encoder
         self.settings = settings
-        self._vectors = np.concatenate(vectors)
-        self._sizes = np.array([len(v) for v in vectors])
+        # Not put together: they may be mapped from files, and are many.
+        self._vectors = list(vectors)
+        self._sizes = np.array([passage.question_rows.stop for passage in passages])
         self._starts = np.cumsum(self._sizes) - self._sizes
         self._place = {passage.passage_id: n for n, passage in enumerate(passages)}
-        # Views of the one matrix: the vectors that were handed in can go.
-        self._per_passage = np.split(self._vectors, self._starts[1:])
+        self._per_passage = _divided(self._vectors, self._starts)
         self._lessons = np.array([passage.lesson for passage in passages])
         self._kinds = kinds = np.concatenate([_kinds(passage) for passage in passages])
         allowed = [settings.whole, settings.heading, settings.sentences, settings.questions]
         # What a vector's cosine is moved by; a kind that is not used is moved out of sight.
         self._offsets = np.where(np.array(allowed)[kinds], 0.0, _UNUSED).astype(np.float32)
         self._offsets[kinds == _QUESTION] += settings.question_offset
-        self._spelling = Spelling((f"{p.section} {p.text}" for p in passages), encoder.words)
-        kept = cache / "index" / "bm25" if cache else None
+        self._spelling = Spelling((f"{p.section} {p.text}" for p in passages), encoder.knows)
+        kept = cache / "index" if cache else None
         self._lexicon = Lexicon([_words(passage, settings) for passage in passages], kept)
 
     @classmethod
@@ -119,15 +120,17 @@ class Retriever:
         """
         report = progress or (lambda done: None)
         encoder = encoder or prepared_encoder(cache, lambda done: report(done / 2))
-        vectors = indexed_vectors(passages, cache, encoder, report)
+        vectors = [indexed_vectors(passages, cache, encoder, report)]
         if own:
-            vectors = [*vectors, *own_vectors(own, cache, encoder)]
+            # They are none of the store's business.
+            texts = [text for passage in own for text in passage.texts]
+            vectors.append(cached_vectors(texts, "own", cache, encoder))
         beside = cached_vectors(unanswered(), "aside", cache, encoder)
         return cls([*passages, *own], vectors, encoder, settings, beside, cache)
 
     def with_settings(self, settings: Retrieval) -> Retriever:
         """The same index searched in another way."""
-        return Retriever(self.passages, self._per_passage, self.encoder, settings, self._aside)
+        return Retriever(self.passages, self._vectors, self.encoder, settings, self._aside)
 
     def search(self, query: str, k: int = 5, lesson: int | None = None, context: str = "") -> Found:
         """The best `k` passages; `context` is the question before, on which a follow-up may stand.
@@ -188,20 +191,13 @@ class Retriever:
         """The query as it is searched: misspelled words replaced by the course's own."""
         return self._spelling.mended(query) if self.settings.spelling else query
 
-    def questions(self) -> list[tuple[str, Vectors]]:
-        """All questions of the bank with their vectors (384,)."""
-        return [
-            (question, vector)
-            for passage, vectors in zip(self.passages, self._per_passage, strict=True)
-            for question, vector in zip(
-                passage.questions, vectors[passage.question_rows], strict=True
-            )
-        ]
+    def questions(self) -> list[str]:
+        """All questions of the bank, in reading order."""
+        return [question for passage in self.passages for question in passage.questions]
 
     def nearest_known(self, text: str) -> float:
         """The best cosine of any question of the bank that a lesson answers."""
-        cosines = self._vectors @ self.encoder.encode_one(self.mended(text))
-        return float(cosines[self._kinds == _QUESTION].max())
+        return float(self._cosines(self.mended(text))[self._kinds == _QUESTION].max())
 
     def sentence_vectors(self, passage: Passage) -> Vectors:
         """The vectors of a passage's sentences, (sentences, 384)."""
@@ -216,10 +212,14 @@ class Retriever:
             return 0.0
         return float((self._aside @ self.encoder.encode_one(query)).max())
 
+    def _cosines(self, text: str) -> Vectors:
+        vector = self.encoder.encode_one(text)
+        return np.concatenate([vectors @ vector for vectors in self._vectors])
+
     def _dense(self, query: str) -> tuple[Places, Vectors, Vectors]:
         """For every passage: which of its vectors is closest, its cosine, and the mean of the two
         best ones, since one alone may be near by chance."""
-        cosines = self._vectors @ self.encoder.encode_one(query) + self._offsets
+        cosines = self._cosines(query) + self._offsets
         best = np.maximum.reduceat(cosines, self._starts)
         rows = np.flatnonzero(cosines == np.repeat(best, self._sizes))
         closest = rows[np.searchsorted(rows, self._starts)]
@@ -227,6 +227,17 @@ class Retriever:
         second = np.maximum.reduceat(cosines, self._starts)
         second = np.where(second > _UNUSED / 2, second, best)
         return closest - self._starts, best, np.asarray((best + second) / 2, dtype=np.float32)
+
+
+def _divided(vectors: Sequence[Vectors], starts: Places) -> list[Vectors]:
+    """The rows of each passage, as views; `starts` are the places of their first rows."""
+    found: list[Vectors] = []
+    first = 0
+    for some in vectors:
+        inside = (starts > first) & (starts < first + len(some))
+        found += np.split(some, starts[inside] - first)
+        first += len(some)
+    return found
 
 
 def _kinds(passage: Passage) -> Places:

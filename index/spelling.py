@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
@@ -24,12 +24,13 @@ _ONE_EDIT, _TWO_EDITS = 4, 7
 class Spelling:
     """The words that a learner may have meant."""
 
-    def __init__(self, course: Iterable[str], english: Iterable[str]) -> None:
-        """`course` are texts whose words are known, `english` further words that are left alone."""
+    def __init__(self, course: Iterable[str], is_english: Callable[[str], bool]) -> None:
+        """`course` are texts whose words are known; further ones, `is_english`, are left alone."""
         counted = Counter(w.lower() for text in course for w in _WORD.findall(text))
         # Frequent words first: of two that are as near, the one that the course uses more wins.
         self._words = [word for word, _ in counted.most_common()]
-        self._known = frozenset(self._words) | set(english)
+        self._known = frozenset(self._words)
+        self._is_english = is_english
 
     def mended(self, text: str) -> str:
         """The text with each misspelled word replaced; capitals of other words stay."""
@@ -37,7 +38,9 @@ class Spelling:
 
     def _mend(self, word: str) -> str:
         stemmed = stem(word.lower())
-        if not self._known.isdisjoint((word.lower(), stemmed, f"{stemmed}e")):
+        if any(
+            w in self._known or self._is_english(w) for w in (word.lower(), stemmed, f"{stemmed}e")
+        ):
             return word
         if not (word.islower() or word.istitle()):
             return word

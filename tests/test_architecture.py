@@ -149,8 +149,8 @@ from tutor.cli.main import main
 import os
 from tutor.home import Home
 from tutor.settings import Settings
-from tutor.agent.tutor import Tutor
-tutor = Tutor.open(Home(Path({str(cache)!r}), Path({str(cache)!r}), Path({str(cache)!r})), Settings())
+from tutor.agent.opening import open_tutor
+tutor = open_tutor(Home(Path({str(cache)!r}), Path({str(cache)!r}), Path({str(cache)!r})), Settings())
 events = list(tutor.ask("What is a token?"))
 tutor.close()
 assert events

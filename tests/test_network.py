@@ -45,12 +45,12 @@ from tutor.sessions.store import Store
 from tutor.settings import Settings, set_value
 
 async def use():
-    from tutor.agent.tutor import Tutor
+    from tutor.agent.opening import open_tutor
     from tutor.tui.app import TutorApp
 
     home = Home.locate().create()
     settings = set_value(Settings(), "max_tokens", 4)
-    app = TutorApp(Store(home.database), lambda s, report: Tutor.open(home, s, report), settings)
+    app = TutorApp(Store(home.database), lambda s, report: open_tutor(home, s, report), settings)
     async with app.run_test(size=(120, 40)) as pilot:
         turn = await ask(pilot, QUESTION)
         print(turn.evidence)

@@ -1,22 +1,16 @@
 from __future__ import annotations
 
-import threading
-from pathlib import Path
-
 import pytest
 
 from corpus.gold import load_gold
-from index.errors import RetrievalError
 from index.passages import split_sentences
 from tutor.agent.compose import compose
 from tutor.agent.question import QuestionError
 from tutor.agent.turn import Answer, Began, Delta, Done, Exchange, Retrieved
 from tutor.agent.tutor import Tutor
 from tutor.engine.cancel import Cancel
-from tutor.engine.errors import EngineError, ModelFileError
+from tutor.engine.errors import EngineError
 from tutor.engine.settings import Sampling
-from tutor.home import Home
-from tutor.settings import Settings, set_value
 
 SHORT = Sampling(greedy=True, max_tokens=16)
 
@@ -120,29 +114,3 @@ def test_a_known_question_in_other_words_is_answered_by_its_card(tutor: Tutor) -
     for sentence in split_sentences(card.answer):
         assert found.text.count(sentence) == 1
     assert found.sources[0].passage_id == card.section
-
-
-def test_a_model_that_cannot_be_loaded_is_told_before_anything_else_is_made(
-    tmp_path: Path,
-) -> None:
-    home = Home(tmp_path / "cache", tmp_path / "data", tmp_path / "config")
-    with pytest.raises(ModelFileError):
-        Tutor.open(home, set_value(Settings(), "model", str(tmp_path / "none.gguf")))
-    assert not home.cache.exists()
-
-
-@pytest.mark.parametrize("failing", ["course_passages", "Router", "use_variant"])
-def test_a_start_that_fails_leaves_no_model_open(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, failing: str
-) -> None:
-    def fails(*given: object, **more: object) -> None:
-        raise RetrievalError("no such thing")
-
-    def engines() -> int:
-        return sum(thread.name == "engine" for thread in threading.enumerate())
-
-    monkeypatch.setattr(f"tutor.agent.tutor.{failing}", fails)
-    before = engines()
-    with pytest.raises(RetrievalError, match="no such thing"):
-        Tutor.open(Home(cache, tmp_path, tmp_path), Settings())
-    assert engines() == before

@@ -24,7 +24,7 @@ def test_no_phrase_stands_in_two_splits() -> None:
 
 
 def test_the_payload_stands_in_the_phrase_and_not_in_the_head(tmp_path: Path) -> None:
-    (tmp_path / "train.yaml").write_text('tokens: ["cut {good morning} for me"]')
+    (tmp_path / "train.json").write_text('{"tokens": ["cut {good morning} for me"]}')
     (request,) = load_requests("train", tmp_path)
     assert (request.phrase, request.head) == ("cut good morning for me", "cut for me")
     assert request.payload == "good morning"
@@ -32,7 +32,8 @@ def test_the_payload_stands_in_the_phrase_and_not_in_the_head(tmp_path: Path) ->
     assert request.forms == ("cut good morning for me", "cut for me")
 
 
-def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "train.yaml").write_text("- a")
+@pytest.mark.parametrize("text", ['["a"]', '{"tokens": "a"}', '{"tokens": ["a"', "tokens: [a]"])
+def test_a_file_that_is_no_mapping_to_phrases_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "train.json").write_text(text)
     with pytest.raises(CourseError, match="list of phrases"):
         load_requests("train", tmp_path)

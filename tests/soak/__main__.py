@@ -28,7 +28,7 @@ import numpy as np
 
 from tests.soak.hands import SoakError
 from tests.soak.learner import Learner, resident
-from tutor.agent.tutor import Tutor
+from tutor.agent.opening import open_tutor
 from tutor.home import Home
 from tutor.sessions.store import Store
 from tutor.settings import Settings
@@ -61,7 +61,7 @@ def figures(learner: Learner, turn: int, began: float) -> str:
 async def soak(turns: int, seed: int, folder: Path, home: Home, asks_only: bool = False) -> str:
     """Uses the app for so many turns. Gives the first error and what led to it; empty without."""
     store = Store(folder / "conversations.sqlite3")
-    app = TutorApp(store, lambda settings, told: Tutor.open(home, settings, told), Settings())
+    app = TutorApp(store, lambda settings, told: open_tutor(home, settings, told), Settings())
     learner = Learner(app, seed, asks_only)
     told_before = threading.excepthook
     threading.excepthook = lambda hook: learner.faults.append(

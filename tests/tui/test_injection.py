@@ -13,6 +13,7 @@ from textual.drivers.headless_driver import HeadlessDriver
 from textual.pilot import Pilot
 
 from tests.tui.driver import ask, told, wait_until
+from tutor.agent.opening import open_tutor
 from tutor.agent.tutor import Tutor
 from tutor.home import Home
 from tutor.sessions.store import Store
@@ -104,7 +105,7 @@ def app(store: Store, tmp_path: Path) -> Shown:
     """An app whose model cannot be loaded, which it tells; what is stored it draws."""
     home = Home(tmp_path / "cache", tmp_path / "data", tmp_path / "config")
     settings = set_value(Settings(), "model", f"/nowhere/{''.join(OBEYED)}{''.join(MARKUP)}")
-    return Shown(store, lambda settings, report: Tutor.open(home, settings, report), settings)
+    return Shown(store, lambda settings, report: open_tutor(home, settings, report), settings)
 
 
 def keep(store: Store, question: str, **fields: Any) -> None:

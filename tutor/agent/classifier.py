@@ -59,10 +59,10 @@ class Classifier:
     def trained(cls, requests: Sequence[Request], retriever: Retriever, cache: Path) -> Classifier:
         """The classifier of these phrases and the retriever's bank, from the cache if it is there."""
         bank = retriever.questions()
-        questions = bank[:: max(len(bank) // _QUESTIONS, 1)]
+        every = max(len(bank) // _QUESTIONS, 1)
+        asked = bank[::every]
         texts = [text for request in requests for text in request.forms]
         labels = [request.intent for request in requests for _ in request.forms]
-        asked = [text for text, _ in questions]
         aside = unanswered()[::_ASIDE_EVERY]
         told = "\n".join([str(_VERSION), retriever.encoder.name, *texts, *labels, *asked, *aside])
         file = cache / "index" / f"intents-{hashlib.sha256(told.encode()).hexdigest()[:16]}.npz"
@@ -74,10 +74,11 @@ class Classifier:
             # Another start may have fitted it while this one waited.
             if (kept := _read(file)) is not None:
                 return kept
+            known = np.concatenate([*map(retriever.question_vectors, retriever.passages)])[::every]
             found = _fit(
                 [*texts, *aside, *asked],
-                np.concatenate([shipped.encode([*texts, *aside]), [v for _, v in questions]]),
-                [*labels, *[QUESTION] * (len(aside) + len(questions))],
+                np.concatenate([shipped.encode([*texts, *aside]), known]),
+                [*labels, *[QUESTION] * (len(aside) + len(asked))],
             )
             for old in file.parent.glob("intents-*.npz"):
                 old.unlink(missing_ok=True)

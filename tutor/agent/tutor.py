@@ -9,23 +9,18 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import prompts
-from corpus import Lesson, load_lessons
-from corpus.intents import load_requests
-from index.encoder import prepared_encoder
+from corpus import Lesson
 from index.evidence import Evidence
-from index.export import is_exported
 from index.material import gathered
-from index.passages import Passage, course_passages
+from index.passages import Passage
 from index.retriever import Found, Retriever
 from index.scope import in_scope
 from tutor.agent.circles import Circling, before_circling
 from tutor.agent.compose import compose, stable_prefix
 from tutor.agent.ground import ground
-from tutor.agent.itself import own_passages, with_current
+from tutor.agent.itself import with_current
 from tutor.agent.perform import Asked, perform, performable
 from tutor.agent.question import QuestionError, checked
 from tutor.agent.router import Router
@@ -52,13 +47,9 @@ from tutor.demos.demo import Shown
 from tutor.demos.workbench import Workbench
 from tutor.engine.cancel import Cancel
 from tutor.engine.engine import Engine
-from tutor.engine.gguf import ModelInfo, read_model_info
-from tutor.engine.prepare import prepared_model
+from tutor.engine.gguf import ModelInfo
 from tutor.engine.settings import Sampling
 from tutor.home import Home
-from tutor.settings import Settings
-
-Progress = Callable[[str, float], None]
 
 PASSAGES = 3
 
@@ -80,45 +71,6 @@ class Tutor:
         self.engine = engine
         self.home = home
         self.bench = Workbench(engine, retriever, lessons, home.cache)
-
-    @classmethod
-    def open(cls, home: Home, settings: Settings, progress: Progress | None = None) -> Tutor:
-        """Prepares what is missing and loads everything; `progress` gets a stage and 0 to 1.
-
-        Raises ModelFileError, EngineError, RetrievalError or AdapterError, and leaves nothing open.
-        """
-        report = progress or (lambda stage, done: None)
-        lessons = load_lessons()
-        path = model_path(home, settings, report)
-        report("loading the model", 0.0)
-        # Model and encoder are loaded by native code, while ours reads what they answer from.
-        with ThreadPoolExecutor() as pool:
-            loading = pool.submit(_speaker, path, home, settings)
-            try:
-                if not is_exported(home.cache / "encoder"):
-                    # What is wrong with the model is told before the encoder is made for a minute.
-                    loading.result()
-
-                def reading(done: float) -> None:
-                    report("reading the lessons", done)
-
-                encoder = pool.submit(prepared_encoder, home.cache, lambda done: reading(done / 2))
-                passages = course_passages()
-                own = own_passages(read_model_info(path))
-                requests = load_requests("train")
-                retriever = Retriever.open(
-                    home.cache, passages, reading, own=own, encoder=encoder.result()
-                )
-                # Takes a minute when it is first done: it is fitted to phrases of requests.
-                report("learning the requests", 0.0)
-                router = Router(requests, retriever, home.cache)
-            except BaseException:
-                if not loading.exception():
-                    loading.result().close()
-                raise
-        tutor = cls(lessons, retriever, router, loading.result(), home)
-        report("ready", 1.0)
-        return tutor
 
     @property
     def info(self) -> ModelInfo:
@@ -357,25 +309,6 @@ class Tutor:
             material.notes,
             "card" if material.card and material.card.known else "evidence",
         )
-
-
-def model_path(home: Home, settings: Settings, report: Progress) -> Path:
-    """The GGUF file to load: the user's, or the embedded model, prepared on first use."""
-    if settings.model:
-        return Path(settings.model).expanduser()
-    return prepared_model(home.cache, lambda done: report("preparing the model", done))
-
-
-def _speaker(path: Path, home: Home, settings: Settings) -> Engine:
-    """The model, with the adapter that shall act, and what every prompt begins with read ahead."""
-    engine = Engine(path, n_ctx=settings.n_ctx, n_threads=settings.threads or None)
-    try:
-        use_variant(engine, home, settings.adapter, settings.adapter_scale)
-        engine.begin_with(stable_prefix(engine), home.cache / "prefixes")
-    except BaseException:
-        engine.close()
-        raise
-    return engine
 
 
 def _ms_since(began: float) -> float:

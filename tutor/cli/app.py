@@ -44,9 +44,9 @@ def run_app(arguments: argparse.Namespace) -> int:
 
     def open_tutor(settings: Settings, progress: Callable[[str, float], None]) -> Tutor:
         with made_to_stay():
-            from tutor.agent.tutor import Tutor
+            from tutor.agent.opening import open_tutor
 
-            opened.append(Tutor.open(home, settings, progress))
+            opened.append(open_tutor(home, settings, progress))
         return opened[-1]
 
     app = TutorApp(store, open_tutor, settings, partial(keep_changes, home.settings_file))

@@ -53,8 +53,8 @@ def run_ask(arguments: argparse.Namespace) -> int:
         question = read_text(arguments.question, "a question")
         items = [_Item("", [question], arguments.lesson)]
 
+    from tutor.agent.opening import open_tutor
     from tutor.agent.question import QuestionError, checked
-    from tutor.agent.tutor import Tutor
     from tutor.engine.errors import EngineError
 
     if not arguments.batch:
@@ -63,7 +63,7 @@ def run_ask(arguments: argparse.Namespace) -> int:
         # Opened before the model is loaded: a file that cannot be written is told at once.
         trace = stack.enter_context(_writable(arguments.trace)) if arguments.trace else None
         with progress_bars() as report:
-            tutor = Tutor.open(home, settings, report)
+            tutor = open_tutor(home, settings, report)
         stack.callback(tutor.close)
         asker = _Asker(tutor, settings, arguments, trace)
         failed = False

@@ -26,7 +26,7 @@ def run_bench(arguments: argparse.Namespace) -> None:
     """Measures and prints; nothing is asserted here."""
     if os.name != "posix":
         raise UseError("bench needs a Unix terminal")
-    from tutor.agent.tutor import Tutor
+    from tutor.agent.opening import open_tutor
     from tutor.bench import app, bare
     from tutor.bench.turns import QUESTIONS, speeds, warm
     from tutor.engine.adapters import shipped_adapter
@@ -39,7 +39,7 @@ def run_bench(arguments: argparse.Namespace) -> None:
         pool.submit(_prepare, home, settings).result()
     figures = {"help_ms": _help_ms()}
     began = time.perf_counter()
-    tutor = Tutor.open(home, settings)
+    tutor = open_tutor(home, settings)
     figures["open_warm_ms"] = 1000 * (time.perf_counter() - began)
     try:
         timed = warm(tutor)
@@ -65,9 +65,9 @@ def run_bench(arguments: argparse.Namespace) -> None:
 
 
 def _prepare(home: Home, settings: Settings) -> None:
-    from tutor.agent.tutor import Tutor
+    from tutor.agent.opening import open_tutor
 
-    Tutor.open(home, settings).close()
+    open_tutor(home, settings).close()
 
 
 def _help_ms() -> float:

@@ -30,7 +30,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
     home = Home.locate().create()
     settings = settings_of(arguments, home)
 
-    from tutor.agent.tutor import Tutor
+    from tutor.agent.opening import open_tutor
     from tutor.cli.console import PlainConsole
     from tutor.demos.demo import Run
 
@@ -39,7 +39,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
     asking = not arguments.json and sys.stdin.isatty() and sys.stdout.isatty()
     guess = _guess(console, prediction) if asking else None
     with progress_bars() as report:
-        tutor = Tutor.open(home, settings, report)
+        tutor = open_tutor(home, settings, report)
         try:
             shown = found.run_alone(tutor.bench, inputs, Run(report))
         finally:

@@ -88,13 +88,13 @@ def _answers(
     report: Callable[[str, float], None],
 ) -> list[Judged]:
     from tutor.agent.evaluate import answers
-    from tutor.agent.tutor import Tutor
+    from tutor.agent.opening import open_tutor
     from tutor.engine.settings import Sampling
 
     settings = from_environment(load(home.settings_file))
     if arguments.adapter:
         settings = set_value(settings, "adapter", arguments.adapter)
-    tutor = Tutor.open(home, settings, report)
+    tutor = open_tutor(home, settings, report)
     tutor.retriever = tutor.retriever.with_settings(search)
     # Greedy, so that the same questions are judged the same twice.
     sampling = Sampling(greedy=True)

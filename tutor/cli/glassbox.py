@@ -31,7 +31,7 @@ def run_next(arguments: argparse.Namespace) -> int:
     home = Home.locate().create()
     settings = settings_of(arguments, home)
 
-    from tutor.agent.tutor import model_path
+    from tutor.agent.opening import model_path
     from tutor.agent.variants import use_variant
     from tutor.engine.engine import Engine
     from tutor.engine.events import Message
@@ -138,12 +138,12 @@ def run_compare(arguments: argparse.Namespace) -> int:
         raise UseError("give one to three further columns, for example --with temperature=1.5")
 
     from tutor.agent.compare import Compared, column_of, compare
-    from tutor.agent.tutor import Tutor
+    from tutor.agent.opening import open_tutor
 
     columns = [column_of(settings, text) for text in ("", *arguments.columns)]
 
     with progress_bars() as report:
-        tutor = Tutor.open(home, settings, report)
+        tutor = open_tutor(home, settings, report)
     try:
         *_, compared = compare(tutor, question, columns, lesson=arguments.lesson)
         assert isinstance(compared, Compared)

@@ -164,7 +164,7 @@ def run_tokens(arguments: argparse.Namespace) -> int:
     home = Home.locate().create()
     settings = kept_settings(home)
 
-    from tutor.agent.tutor import model_path
+    from tutor.agent.opening import model_path
     from tutor.engine.engine import Engine
 
     with progress_bars() as report:

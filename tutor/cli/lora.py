@@ -54,7 +54,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     """Trains an adapter and exports it; a killed training goes on where it was."""
     from index.passages import course_passages
     from index.retriever import Retriever
-    from tutor.agent.tutor import model_path
+    from tutor.agent.opening import model_path
     from tutor.engine.engine import Engine
     from tutor.lora.dataset import encoded, examples
     from tutor.lora.export import export
@@ -103,7 +103,7 @@ def run_compare(arguments: argparse.Namespace) -> int:
     from rich.table import Table
 
     from corpus.gold import load_gold
-    from tutor.agent.tutor import Tutor
+    from tutor.agent.opening import open_tutor
     from tutor.cli.console import PlainConsole
     from tutor.lora.compare import compare
     from tutor.settings import NONE
@@ -118,7 +118,7 @@ def run_compare(arguments: argparse.Namespace) -> int:
     if adapter == NONE:
         raise UseError("the base model is what an adapter is compared with: give --adapter NAME")
     with progress_bars() as report:
-        tutor = Tutor.open(home, settings, report)
+        tutor = open_tutor(home, settings, report)
         try:
             ways = list(compare(tutor, questions, adapter, report))
         finally:
@@ -148,7 +148,7 @@ def run_compare(arguments: argparse.Namespace) -> int:
 
 def run_export(arguments: argparse.Namespace) -> int:
     """Writes a LoRA in PEFT's format as a GGUF adapter for the model in use."""
-    from tutor.agent.tutor import model_path
+    from tutor.agent.opening import model_path
     from tutor.lora.export import export
 
     name = _named(arguments.name or Path(arguments.folder).absolute().name)

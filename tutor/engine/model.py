@@ -9,8 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +94,8 @@ class Model:
                 f"no context of {self.n_ctx} tokens: {logs.last or 'too little memory'}; lower n_ctx"
             )
         self._memory = llama_cpp.llama_get_memory(self._context)
+        self._asking: tuple[Any, int] | None = None
+        self._row = ctypes.c_float * self.n_vocab
         self._reading = threading.Lock()
 
     def close(self) -> None:
@@ -107,20 +108,21 @@ class Model:
 
     # Vocabulary: from any thread; EngineError once the model is closed
 
-    @contextmanager
-    def _vocabulary(self) -> Iterator[llama_cpp.llama_vocab_p]:
-        with self._reading:
-            if not self._context:
-                raise EngineError("the engine is closed")
-            yield self.vocab
+    def _open_vocab(self) -> llama_cpp.llama_vocab_p:
+        """For whoever holds `_reading`."""
+        if not self._context:
+            raise EngineError("the engine is closed")
+        return self.vocab
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of `text`; control tokens are recognised only with `special`."""
         data = text.encode("utf-8", "replace")
         size = len(data) + 16
         buffer = (llama_cpp.llama_token * size)()
-        with self._vocabulary() as vocab:
-            count = llama_cpp.llama_tokenize(vocab, data, len(data), buffer, size, False, special)
+        with self._reading:
+            count = llama_cpp.llama_tokenize(
+                self._open_vocab(), data, len(data), buffer, size, False, special
+            )
         if count < 0:
             raise EngineError("the text could not be cut into tokens")
         return list(buffer[:count])
@@ -130,25 +132,25 @@ class Model:
         room = 256
         while True:
             buffer = ctypes.create_string_buffer(room)
-            with self._vocabulary() as vocab:
-                size = llama_cpp.llama_token_to_piece(vocab, id, buffer, room, 0, True)
+            with self._reading:
+                size = llama_cpp.llama_token_to_piece(self._open_vocab(), id, buffer, room, 0, True)
             if size >= 0:
                 return buffer.raw[:size]
             room = -size
 
     def token(self, id: int) -> Token:
         data = self.token_bytes(id)
-        with self._vocabulary() as vocab:
-            special = bool(llama_cpp.llama_vocab_is_control(vocab, id))
+        with self._reading:
+            special = bool(llama_cpp.llama_vocab_is_control(self._open_vocab(), id))
         return Token(id, data.decode("utf-8", "replace"), data, special)
 
     @property
     def framing(self) -> Framing:
         """The tokens that a chat template may name, and whether a prompt must open with one."""
         end = self.end_id
-        with self._vocabulary() as vocab:
-            begin = llama_cpp.llama_vocab_bos(vocab)
-            wanted = begin >= 0 and llama_cpp.llama_vocab_get_add_bos(vocab)
+        with self._reading:
+            begin = llama_cpp.llama_vocab_bos(self._open_vocab())
+            wanted = begin >= 0 and llama_cpp.llama_vocab_get_add_bos(self.vocab)
         return Framing(
             bos=self.token(begin).text if begin >= 0 else "",
             eos=self.token(end).text if end >= 0 else "",
@@ -158,13 +160,13 @@ class Model:
     @property
     def end_id(self) -> int:
         """The token that ends an answer, as the model's file names it (llama_vocab_eos)."""
-        with self._vocabulary() as vocab:
-            return llama_cpp.llama_vocab_eos(vocab)
+        with self._reading:
+            return llama_cpp.llama_vocab_eos(self._open_vocab())
 
     def is_end(self, id: int) -> bool:
         """Whether the token ends a generation (llama_vocab_is_eog)."""
-        with self._vocabulary() as vocab:
-            return bool(llama_cpp.llama_vocab_is_eog(vocab, id))
+        with self._reading:
+            return bool(llama_cpp.llama_vocab_is_eog(self._open_vocab(), id))
 
     # Context
 
@@ -201,8 +203,10 @@ class Model:
 
     def _prepare(self, tokens: int) -> None:
         # What is read in no time is read to its end: the memory then holds what was said.
-        asked = _IS_SET if tokens > _FEW else _NEVER
-        llama_cpp.llama_set_abort_callback(self._context, asked, self.cancel.address)
+        asked = (_IS_SET, self.cancel.address) if tokens > _FEW else (_NEVER, 0)
+        if asked != self._asking:
+            self._asking = asked
+            llama_cpp.llama_set_abort_callback(self._context, *asked)
         if self._share and (threads := self._share.threads()) != self._threads:
             self._threads = threads
             llama_cpp.llama_set_n_threads(self._context, threads, threads)
@@ -219,7 +223,9 @@ class Model:
         A view, valid until the next decode.
         """
         pointer = llama_cpp.llama_get_logits_ith(self._context, row)
-        return np.ctypeslib.as_array(pointer, shape=(self.n_vocab,))
+        # np.ctypeslib.as_array takes ten times as long, at every token.
+        address = ctypes.addressof(pointer.contents)
+        return np.frombuffer(self._row.from_address(address), dtype=np.float32)
 
     def keep(self, length: int, sequence: int = 0) -> None:
         """Forgets everything of a sequence after its first `length` tokens."""
