@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tutor.bench.turns as timing
 from tutor.agent.tutor import Tutor
 from tutor.bench import bare
 from tutor.bench.turns import QUESTIONS, turns
+from tutor.engine.prepare import embedded_model_path
 
 
 @pytest.fixture(autouse=True)
@@ -42,9 +44,23 @@ def test_the_library_by_itself_says_its_first_token(tutor: Tutor, model_path: Pa
     loop.close()
 
 
-def test_the_plain_way_says_its_first_word(model_path: Path) -> None:
-    asked = [[{"role": "user", "content": "Hello!"}]] * 2
-    assert all(ms > 0 for ms in bare.plain_first_word_ms(model_path, asked))
+def test_the_plain_way_says_its_first_word() -> None:
+    plain = bare.Plain(embedded_model_path())
+    assert plain.first_word_ms([{"role": "user", "content": "Hello!"}]) > 0
+    plain.close()
+
+
+def test_a_warm_tutor_is_held_against_the_plain_way_and_against_reading_alone(tutor: Tutor) -> None:
+    found = timing.warm(tutor)
+    words = [turn.first_word_ms for turn in found.turns]
+    figures = found.figures()
+    assert figures["first_word_to_plain"] == pytest.approx(
+        np.median(np.divide(words, found.plain_ms[0]))
+    )
+    assert figures["first_word_to_reading"] == pytest.approx(
+        np.median(np.divide(words, found.reading_ms))
+    )
+    assert figures["typed_first_word_ms"] > 0
 
 
 def test_speeds_of_tutor_and_library_are_compared_round_by_round(
@@ -61,3 +77,4 @@ def test_speeds_of_tutor_and_library_are_compared_round_by_round(
         found["base_tokens_per_second"] / found["bare_base_tokens_per_second"]
     )
     assert found["lookup_gains"] > 0
+    assert found["answers_to_bare"] > 0

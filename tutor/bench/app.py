@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,18 +43,27 @@ _KEYS = "ĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮİĴĶĹ"
 """Letters that nothing else on the screen shows: typed, they take about as long as an answer."""
 
 
-def first_frames(home: Home, repeats: int = 3) -> dict[str, float]:
-    """From a cold process to an input that can be used, and to the first word of an answer."""
-    usable, answered = [], []
+def starts(home: Home, bare_ms: Callable[[], float], repeats: int = 3) -> dict[str, float]:
+    """From a cold process to an input that can be used, to the first word of an answer and to the
+    model's own first word; each start in turn with one of `bare_ms`, which says one token."""
+    rows = []
     for _ in range(repeats):
         with _app(home) as terminal:
-            usable.append(terminal.until(PROMPT))
+            usable = terminal.until(PROMPT)
             terminal.send(f"{QUESTION}\r")
-            answered.append(usable[-1] + terminal.until(ANSWERED))
-    return {
-        "app_usable_ms": statistics.median(usable),
-        "app_first_answer_ms": statistics.median(answered),
-    }
+            answered = usable + terminal.until(ANSWERED)
+            spoken = answered + terminal.until(SPEAKING)
+        bare = bare_ms()
+        rows.append((usable, answered, spoken, bare, answered / bare, spoken / bare))
+    names = (
+        "app_usable_ms",
+        "app_first_answer_ms",
+        "app_first_own_word_ms",
+        "bare_first_token_ms",
+        "first_answer_to_bare",
+        "first_own_word_to_bare",
+    )
+    return dict(zip(names, map(statistics.median, zip(*rows, strict=True)), strict=True))
 
 
 def typed_first_word(home: Home) -> float:

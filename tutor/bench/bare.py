@@ -57,7 +57,7 @@ class Loop:
 
 
 _opened: list[Llama] = []
-"""The model of a loop's process."""
+"""The model of such a process."""
 
 
 def _open(path: Path, adapter: Path | None) -> None:
@@ -85,18 +85,29 @@ def _tokens_per_second(prompt: list[int], n: int) -> float:
     return n / (time.perf_counter() - began)
 
 
-def plain_first_word_ms(path: Path, asked: Sequence[Sequence[dict[str, str]]]) -> list[float]:
-    """The plain way, `create_chat_completion` with the library's defaults: for each conversation
-    the time to its first word. One instance answers them all."""
+class Plain:
+    """The plain way, in a process of its own: `create_chat_completion` with the library's defaults."""
+
+    def __init__(self, path: Path) -> None:
+        self._process = ProcessPoolExecutor(1, get_context("spawn"), _open_plainly, (path,))
+
+    def first_word_ms(self, messages: list[dict[str, str]]) -> float:
+        """The time to the first word of an answer; one instance answers them all."""
+        return self._process.submit(_first_word_ms, messages).result()
+
+    def close(self) -> None:
+        self._process.shutdown()
+
+
+def _open_plainly(path: Path) -> None:
     from llama_cpp import Llama
 
-    llama = Llama(str(path), verbose=False)
-    times = []
-    for messages in asked:
-        began = time.perf_counter()
-        for chunk in llama.create_chat_completion(messages, stream=True, temperature=0.0):  # type: ignore[arg-type]
-            if chunk["choices"][0]["delta"].get("content", "").strip():  # type: ignore[index, union-attr]
-                break
-        times.append(1000 * (time.perf_counter() - began))
-    llama.close()
-    return times
+    _opened.append(Llama(str(path), verbose=False))
+
+
+def _first_word_ms(messages: list[dict[str, str]]) -> float:
+    began = time.perf_counter()
+    for chunk in _opened[0].create_chat_completion(messages, stream=True, temperature=0.0):  # type: ignore[arg-type]
+        if chunk["choices"][0]["delta"].get("content", "").strip():  # type: ignore[index, union-attr]
+            break
+    return 1000 * (time.perf_counter() - began)

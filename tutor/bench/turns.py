@@ -17,6 +17,7 @@ from tutor.agent.tutor import Tutor
 from tutor.bench import bare
 from tutor.engine.adapters import shipped_adapter
 from tutor.engine.cancel import Cancel
+from tutor.engine.cores import share
 from tutor.engine.engine import Engine
 from tutor.engine.events import GenerationStats
 from tutor.engine.lookup import DRAFT
@@ -37,11 +38,12 @@ _WARMING = ("What is a prompt?", "What is attention?")
 TOKENS = 96
 """How many are said at most where the speed is taken: more than most answers have."""
 _REPEATS = 5
+_SETTLING = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One timed turn. Times in milliseconds from the question; the rates are tokens a second."""
+    """One timed turn. Times in milliseconds from the question."""
 
     messages: list[dict[str, str]]
     prompt: list[int]
@@ -104,49 +106,57 @@ def _turn(tutor: Tutor, question: str) -> Turn | None:
 
 @dataclass(frozen=True, slots=True)
 class Warm:
-    """What a warm tutor does. `reading_ms` is what each turn's uncached tokens take to read."""
+    """What a warm tutor does. `reading_ms` is what each turn's uncached tokens take to read, `plain_ms`
+    what the plain way takes to its first word, once after the turns and once after the typed ones:
+    the machine changes its speed."""
 
     turns: list[Turn]
     typed: list[Turn]
     reading_ms: list[float]
+    plain_ms: tuple[list[float], list[float]]
     path: Path
     peak_memory_mb: float
     """Of this process while it was nothing but a tutor."""
 
     def figures(self) -> dict[str, float]:
         """Medians of the tutor's turns."""
-        words = [turn.first_word_ms for turn in self.turns]
-        reading = zip(words, self.reading_ms, strict=True)
+        asked = [turn.first_word_ms for turn in self.turns]
+        typed = [turn.first_word_ms for turn in self.typed]
         return {
             "question_to_evidence_ms": statistics.median(t.evidence_ms for t in self.turns),
-            "question_to_first_word_ms": statistics.median(words),
-            "typed_first_word_ms": _first_word_ms(self.typed),
-            "first_word_to_reading": statistics.median(word / ms for word, ms in reading),
+            "question_to_first_word_ms": statistics.median(asked),
+            "typed_first_word_ms": statistics.median(typed),
+            "first_word_to_reading": _ratio(asked, self.reading_ms),
+            "plain_first_word_ms": statistics.median(self.plain_ms[0]),
+            "first_word_to_plain": _ratio(asked, self.plain_ms[0]),
+            "typed_first_word_to_plain": _ratio(typed, self.plain_ms[1]),
             "peak_memory_mb": self.peak_memory_mb,
         }
 
-    def beside_the_plain_way(self) -> dict[str, float]:
-        """The same questions by the library; only when the tutor has left the machine to it."""
-        plain = bare.plain_first_word_ms(embedded_model_path(), [t.messages for t in self.turns])
-        return {
-            "plain_first_word_ms": statistics.median(plain),
-            "first_word_to_plain": _first_word_ms(self.turns) / statistics.median(plain),
-            "typed_first_word_to_plain": _first_word_ms(self.typed) / statistics.median(plain),
-        }
 
-
-def _first_word_ms(turns: Sequence[Turn]) -> float:
-    return statistics.median(turn.first_word_ms for turn in turns)
+def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The median of the ratios, turn by turn."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 def warm(tutor: Tutor) -> Warm:
     """Times a tutor that has answered before."""
-    for question in _WARMING:
-        _turn(tutor, question)
-    timed = turns(tutor)
-    typed = turns(tutor, typed=True)
-    reading = [_reading_ms(tutor.engine, turn) for turn in timed]
-    return Warm(timed, typed, reading, Path(tutor.info.path), _peak_memory_mb())
+    plain = bare.Plain(embedded_model_path())
+    try:
+        for question in _WARMING:
+            _turn(tutor, question)
+        timed = turns(tutor)
+        reading = [_reading_ms(tutor.engine, turn) for turn in timed]
+        beside = [plain.first_word_ms(turn.messages) for turn in timed]
+        # The engine takes no more threads than others leave cores, and sees twice a second which.
+        share().threads()
+        time.sleep(_SETTLING)
+        typed = turns(tutor, typed=True)
+        beside_typed = [plain.first_word_ms(turn.messages) for turn in typed]
+    finally:
+        plain.close()
+    path = Path(tutor.info.path)
+    return Warm(timed, typed, reading, (beside, beside_typed), path, _peak_memory_mb())
 
 
 def speeds(tutor: Tutor, prompts: Sequence[Sequence[int]]) -> dict[str, float]:
@@ -172,8 +182,12 @@ def speeds(tutor: Tutor, prompts: Sequence[Sequence[int]]) -> dict[str, float]:
                 one[f"{name}_untraced"] = _by_token(tutor.engine, prompt, 0).tokens_per_second
                 n = said.completion_tokens - 1
                 one[f"{name}_bare"] = loops[adapter].tokens_per_second(prompt, n)
-            one["answers_by_token"] = _answering(tutor.engine, prompts, 0)
-            one["answers"] = _answering(tutor.engine, prompts, DRAFT)
+            loop = loops[SHIPPED]
+            one["answers_by_token"], _ = _answering(tutor.engine, prompts, 0)
+            one["answers"], lengths = _answering(tutor.engine, prompts, DRAFT)
+            one["answers_bare"] = _together(
+                [(n, loop.tokens_per_second(p, n)) for p, n in zip(prompts, lengths, strict=True)]
+            )
             rounds.append(one)
     finally:
         for loop in loops.values():
@@ -184,6 +198,7 @@ def speeds(tutor: Tutor, prompts: Sequence[Sequence[int]]) -> dict[str, float]:
 
     return {
         "answer_tokens_per_second": median(lambda r: r["answers"]),
+        "answers_to_bare": median(lambda r: r["answers"] / r["answers_bare"]),
         "lookup_gains": median(lambda r: r["answers"] / r["answers_by_token"]),
         "tokens_per_second": median(lambda r: r["adapter_traced"]),
         "bare_tokens_per_second": median(lambda r: r["adapter_bare"]),
@@ -213,12 +228,22 @@ def _by_token(engine: Engine, prompt: Sequence[int], top: int) -> GenerationStat
     return _said(engine, prompt, Sampling(greedy=True, max_tokens=TOKENS), top, draft=0)
 
 
-def _answering(engine: Engine, prompts: Sequence[Sequence[int]], draft: int) -> float:
-    """Tokens a second of answers as they are, traced, each from its first token to its last."""
+def _answering(
+    engine: Engine, prompts: Sequence[Sequence[int]], draft: int
+) -> tuple[float, list[int]]:
+    """Tokens a second of answers as they are, traced, each from its first token to its last, and how
+    many these are."""
     sampling = Sampling(greedy=True)
     all_stats = [_said(engine, prompt, sampling, TOP, draft) for prompt in prompts]
-    counted = [(s.completion_tokens - 1, s.tokens_per_second) for s in all_stats]
-    return sum(n for n, _ in counted) / sum(n / speed for n, speed in counted if speed)
+    lengths = [s.completion_tokens - 1 for s in all_stats]
+    rates = [s.tokens_per_second for s in all_stats]
+    return _together(list(zip(lengths, rates, strict=True))), lengths
+
+
+def _together(said: Sequence[tuple[int, float]]) -> float:
+    """Tokens a second of several answers, of which the tokens and the rate of each are told."""
+    said = [(n, rate) for n, rate in said if rate]
+    return sum(n for n, _ in said) / sum(n / rate for n, rate in said)
 
 
 def _said(

@@ -47,15 +47,11 @@ def run_bench(arguments: argparse.Namespace) -> None:
         figures |= speeds(tutor, [turn.prompt for turn in timed.turns[: len(QUESTIONS)]])
     finally:
         tutor.close()
-    figures |= timed.beside_the_plain_way()
     figures["app_typed_first_word_ms"] = app.typed_first_word(home)
-    figures |= app.first_frames(home)
-    cold = statistics.median(
-        bare.cold_first_token_ms(timed.path, shipped_adapter(), timed.turns[app.ASKED].prompt)
-        for _ in range(3)
+    asked = timed.turns[app.ASKED].prompt
+    figures |= app.starts(
+        home, lambda: bare.cold_first_token_ms(timed.path, shipped_adapter(), asked)
     )
-    figures["bare_first_token_ms"] = cold
-    figures["first_answer_to_bare"] = figures["app_first_answer_ms"] / cold
     figures |= app.key_to_screen(home)
     if arguments.json:
         print_json({name: round(value, 3) for name, value in figures.items()})
