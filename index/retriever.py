@@ -9,6 +9,7 @@ store, and exact.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,14 +95,10 @@ class Retriever:
         self._place = {passage.passage_id: n for n, passage in enumerate(passages)}
         self._per_passage = _divided(self._vectors, self._starts)
         self._lessons = np.array([passage.lesson for passage in passages])
-        self._kinds = kinds = np.concatenate([_kinds(passage) for passage in passages])
-        allowed = [settings.whole, settings.heading, settings.sentences, settings.questions]
-        # What a vector's cosine is moved by; a kind that is not used is moved out of sight.
-        self._offsets = np.where(np.array(allowed)[kinds], 0.0, _UNUSED).astype(np.float32)
-        self._offsets[kinds == _QUESTION] += settings.question_offset
+        self._kinds = np.concatenate([_kinds(passage) for passage in passages])
+        self._offsets = _offsets(self._kinds, settings)
         self._spelling = Spelling((f"{p.section} {p.text}" for p in passages), encoder.knows)
-        kept = cache / "index" if cache else None
-        self._lexicon = Lexicon([_words(passage, settings) for passage in passages], kept)
+        self._lexicon = _lexicon(passages, settings, cache / "index" if cache else None)
 
     @classmethod
     def open(
@@ -130,7 +127,12 @@ class Retriever:
 
     def with_settings(self, settings: Retrieval) -> Retriever:
         """The same index searched in another way."""
-        return Retriever(self.passages, self._vectors, self.encoder, settings, self._aside)
+        other = copy(self)
+        other.settings = settings
+        other._offsets = _offsets(self._kinds, settings)
+        if settings.bm25_questions != self.settings.bm25_questions:
+            other._lexicon = _lexicon(self.passages, settings)
+        return other
 
     def search(self, query: str, k: int = 5, lesson: int | None = None, context: str = "") -> Found:
         """The best `k` passages; `context` is the question before, on which a follow-up may stand.
@@ -252,10 +254,24 @@ def _text(passage: Passage, place: int) -> str:
     return (passage.section, passage.section, *passage.sentences, *passage.questions)[place]
 
 
-def _words(passage: Passage, settings: Retrieval) -> str:
-    questions = passage.questions if settings.bm25_questions else ()
+def _offsets(kinds: Places, settings: Retrieval) -> Vectors:
+    """What each vector's cosine is moved by; a kind that is not used is moved out of sight."""
+    allowed = [settings.whole, settings.heading, settings.sentences, settings.questions]
+    offsets = np.where(np.array(allowed)[kinds], 0.0, _UNUSED).astype(np.float32)
+    offsets[kinds == _QUESTION] += settings.question_offset
+    return offsets
+
+
+def _lexicon(passages: Sequence[Passage], settings: Retrieval, kept: Path | None = None) -> Lexicon:
     # The heading counts twice: it is the question that the section answers.
-    return " ".join((passage.section, passage.section, passage.title, passage.text, *questions))
+    return Lexicon(
+        [
+            " ".join((p.section, p.section, p.title, p.text, *questions))
+            for p in passages
+            for questions in [p.questions if settings.bm25_questions else ()]
+        ],
+        kept,
+    )
 
 
 def _z(scores: NDArray[np.floating]) -> Vectors:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
@@ -14,7 +13,7 @@ import pytest
 
 from tests.pseudo_terminal import App, wait_until
 from tests.tui.driver import QUESTION
-from tutor.cli.app import PATIENCE, keep_changes, made_to_stay
+from tutor.cli.app import PATIENCE, keep_changes
 from tutor.home import Home
 from tutor.sessions.store import Store, StoredMessage
 from tutor.settings import Settings, SettingsError, from_environment, load, save, set_value
@@ -23,29 +22,6 @@ from tutor.settings import Settings, SettingsError, from_environment, load, save
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "settings.json"
-
-
-def test_what_is_made_to_stay_is_left_out_of_collections_and_others_are_not() -> None:
-    before = gc.get_freeze_count()
-    try:
-        with pytest.raises(KeyError), made_to_stay():
-            assert not gc.isenabled()
-            raise KeyError
-        assert gc.isenabled() and gc.get_freeze_count() > before
-        collected: list[str] = []
-
-        class Circle:
-            def __init__(self) -> None:
-                self.itself = self
-
-            def __del__(self) -> None:
-                collected.append("collected")
-
-        Circle()
-        gc.collect()
-        assert collected == ["collected"]
-    finally:
-        gc.unfreeze()
 
 
 def test_a_variable_does_not_become_a_setting_of_the_file(file: Path) -> None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from tutor.cli.main import UseError
+from tutor.engine.imports import made_to_stay
 from tutor.home import Home
 from tutor.sessions.store import Store
 from tutor.settings import Settings, from_environment, load, names, save, set_value
@@ -62,21 +61,6 @@ def run_app(arguments: argparse.Namespace) -> int:
         sys.stdout.flush()
         os._exit(status)
     return status
-
-
-@contextmanager
-def made_to_stay() -> Iterator[None]:
-    """What is made inside stays until the end: the garbage collector need not look through it.
-
-    It would do so many times while much is made, and later for tens of milliseconds at a time,
-    during which no key is answered.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 async def _until_left(app: TutorApp) -> int:

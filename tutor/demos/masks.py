@@ -21,6 +21,7 @@ from tutor.demos.demo import Demo, DemoError, DemoInput, Prediction, Provenance,
 from tutor.demos.figures import Bar, Bars, Columns, Heatmap
 from tutor.demos.torch_copy import agreement, last_logits, open_copy, prompt_of, read
 from tutor.demos.workbench import Workbench
+from tutor.engine.imports import import_torch
 from tutor.engine.settings import Sampling
 from tutor.text import visible
 
@@ -205,6 +206,7 @@ def _sees(output: Any) -> NDArray[np.bool_]:
 @lru_cache(maxsize=1)
 def _encoder() -> tuple[Any, Any]:
     """The encoder's transformer, without its pooling, and its tokenizer."""
+    import_torch()
     from tokenizers import Tokenizer
     from transformers import AutoModel
 

@@ -15,6 +15,7 @@ from typing import Any
 from filelock import FileLock
 
 from tutor.engine.errors import ModelFileError
+from tutor.engine.imports import import_torch, made_to_stay
 
 
 def torch_model(
@@ -42,6 +43,7 @@ _LOADED: dict[str, Any] = {}
 
 def _load(gguf: Path, folder: Path, progress: Callable[[str, float], None]) -> Any:
     progress("loading torch", 0.1)
+    import_torch()
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
@@ -54,9 +56,10 @@ def _load(gguf: Path, folder: Path, progress: Callable[[str, float], None]) -> A
             progress("converting the weights", 0.3)
             _convert(gguf, folder)
     progress("loading the weights", 0.8)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
-    )
+    with made_to_stay():
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
+        )
     progress("ready", 1.0)
     return model.eval()
 
