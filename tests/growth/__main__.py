@@ -1,7 +1,8 @@
 """How searching, starting and memory grow with the course: copies of its passages, measured.
 
-Run it from the repository: `.venv/bin/python -m tests.growth [COPIES...]`, without any number at 1,
-3, 10, 30, 100 and 1,000 copies. A copy's vectors are the real ones with a little noise, of length one
+Run it from the repository: `.venv/bin/python -m tests.growth`. The lessons' own passages are copied up
+to 1,000 times, and up to 100 times together with the bank's questions, which are ten times as many
+vectors. A copy's vectors are the real ones with a little noise, of length one
 again; some words of its texts are swapped for others of the course, so that BM25 has real work.
 Nothing is encoded but a sample, which tells what a text costs. What grows in proportion costs its
 number of copies: the exponent says how the step to that row grew (1 is in proportion).
@@ -29,35 +30,41 @@ from index.build import indexed_vectors
 from index.encoder import prepared_encoder
 from index.passages import course_passages
 from tests.growth.measured import MB, Measured, Stored, measure_search, measure_store
-from tests.growth.page import told
+from tests.growth.page import Rows, told
 from tutor.home import Home
 
 FILE = Path(__file__).parents[2] / "docs" / "growth.txt"
-COPIES = (1, 3, 10, 30, 100, 1000)
+ALONE_AT = (1, 10, 100, 1000)
+WITH_BANK_AT = (1, 10, 100)
 STORE_AT = (1, 10)
 """Chroma only takes part when an index is built; 100 copies would take it hours."""
 ROOM = 0.85
 """The share of the free memory that a row may need, told from the row before."""
 
 
-def main(wanted: Sequence[int]) -> None:
-    """Measures the wanted numbers of copies, prints, and writes the page anew."""
+def main() -> None:
+    """Measures, prints, and writes the page anew."""
     # Where the index has to be built, the first row must not bear what that needs.
     _apart("--ready", 0)
+    alone, with_bank = _rows("--alone", ALONE_AT), _rows("--with-bank", WITH_BANK_AT)
+    stored = [Stored(**row) for n in STORE_AT if (row := _apart("--store", n))]
+    page = "\n".join(["# Growth", "", *told(alone, with_bank, stored)])
+    print(page)
+    FILE.write_text(page + "\n", encoding="utf-8")
+
+
+def _rows(what: str, wanted: Sequence[int]) -> Rows:
     rows: list[Measured] = []
     left_out: list[str] = []
     for copies in wanted:
         if reason := _too_large(copies, rows):
             left_out.append(reason)
-        elif (row := _apart("--search", copies)) is None:
+        elif (row := _apart(what, copies)) is None:
             left_out.append(f"{copies:,} copies: the process ran out of memory")
         else:
             rows.append(Measured(**row))
             print(f"{copies} copies: {row}", file=sys.stderr, flush=True)
-    stored = [Stored(**row) for n in STORE_AT if n in wanted and (row := _apart("--store", n))]
-    page = "\n".join(["# Growth", "", *told(rows, stored, left_out)])
-    print(page)
-    FILE.write_text(page + "\n", encoding="utf-8")
+    return Rows(rows, left_out)
 
 
 def _apart(what: str, copies: int) -> dict[str, Any] | None:
@@ -89,14 +96,15 @@ def _within_memory() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--search"]:
+    what, copies = (*sys.argv[1:], "", "0")[:2]
+    if what in ("--alone", "--with-bank"):
         _within_memory()
-        print(json.dumps(asdict(measure_search(int(sys.argv[2])))))
-    elif sys.argv[1:2] == ["--ready"]:
+        print(json.dumps(asdict(measure_search(int(copies), bank=what == "--with-bank"))))
+    elif what == "--ready":
         cache = Home.locate().create().cache
         indexed_vectors(course_passages(), cache, prepared_encoder(cache))
         print("{}")
-    elif sys.argv[1:2] == ["--store"]:
-        print(json.dumps(asdict(measure_store(int(sys.argv[2])))))
+    elif what == "--store":
+        print(json.dumps(asdict(measure_store(int(copies)))))
     else:
-        main([int(argument) for argument in sys.argv[1:]] or COPIES)
+        main()

@@ -72,8 +72,8 @@ class Stored:
     disk_mb: float
 
 
-def measure_search(copies: int) -> Measured:
-    """The Retriever over that many copies of the course."""
+def measure_search(copies: int, *, bank: bool) -> Measured:
+    """The Retriever over that many copies of the course, with the bank's questions or without."""
     cache = Home.locate().create().cache
     originals = course_passages()
     encoder = prepared_encoder(cache)
@@ -83,6 +83,8 @@ def measure_search(copies: int) -> Measured:
 
     before = _resident_mb()
     real = indexed_vectors(originals, cache, encoder)
+    if not bank:
+        originals, real = _without_bank(originals, real)
     passages, vectors = copied(originals, real, copies)
     given = _resident_mb() - before
     began = time.process_time()
@@ -121,7 +123,7 @@ def _query(retriever: Retriever, question: str) -> list[float]:
     vector = retriever.encoder.encode_one(mended)
     works: list[Callable[[], object]] = [
         lambda: retriever.search(question),
-        lambda: retriever._vectors @ vector,
+        lambda: [vectors @ vector for vectors in retriever._vectors],
         lambda: retriever._dense(mended),
         lambda: retriever._lexicon.scores(mended),
     ]
@@ -163,13 +165,20 @@ def measure_store(copies: int) -> Stored:
     return Stored(copies, count, added, 1000 * digests, read, disk / MB)
 
 
+def _without_bank(passages: Sequence[Passage], vectors: Vectors) -> tuple[list[Passage], Vectors]:
+    """The lessons' own texts alone."""
+    kept = [n < p.question_rows.start for p in passages for n in range(p.question_rows.stop)]
+    return [replace(p, questions=(), answers=(), facts=()) for p in passages], vectors[kept]
+
+
 def copied(
-    originals: Sequence[Passage], real: Sequence[Vectors], copies: int
+    originals: Sequence[Passage], real: Vectors, copies: int
 ) -> tuple[list[Passage], list[Vectors]]:
-    """The passages themselves, then copies of them with other words and vectors near the real."""
+    """The passages themselves, then copies of them with other words and vectors near the real; the
+    vectors are a matrix a copy."""
     random_words, noise = random.Random(0), np.random.default_rng(0)
     words = sorted({word for passage in originals for word in passage.text.split()})
-    passages, vectors = list(originals), list(real)
+    passages, vectors = list(originals), [real]
 
     def swapped(text: str) -> str:
         pieces = text.split(" ")
@@ -178,21 +187,21 @@ def copied(
         return " ".join(pieces)
 
     for n in range(1, copies):
-        for passage, exact in zip(originals, real, strict=True):
-            passages.append(
-                replace(
-                    passage,
-                    passage_id=f"{passage.passage_id}-{n}",
-                    text=swapped(passage.text),
-                    sentences=tuple(map(swapped, passage.sentences)),
-                    questions=tuple(map(swapped, passage.questions)),
-                )
+        passages += [
+            replace(
+                passage,
+                passage_id=f"{passage.passage_id}-{n}",
+                text=swapped(passage.text),
+                sentences=tuple(map(swapped, passage.sentences)),
+                questions=tuple(map(swapped, passage.questions)),
             )
-            moved = noise.standard_normal(exact.shape, dtype=np.float32)
-            moved *= NOISE / exact.shape[1] ** 0.5
-            moved += exact
-            moved /= np.linalg.norm(moved, axis=1, keepdims=True)
-            vectors.append(moved)
+            for passage in originals
+        ]
+        moved = noise.standard_normal(real.shape, dtype=np.float32)
+        moved *= NOISE / real.shape[1] ** 0.5
+        moved += real
+        moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+        vectors.append(moved)
     return passages, vectors
 
 

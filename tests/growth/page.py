@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from math import log
 from typing import TypeVar
@@ -17,17 +18,38 @@ from tests.growth.measured import SAMPLE, Measured, Stored
 T = TypeVar("T")
 
 
-def told(rows: Sequence[Measured], stored: Sequence[Stored], left_out: Sequence[str]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What was measured, and of each number of copies that was not, why."""
+
+    measured: Sequence[Measured]
+    left_out: Sequence[str]
+
+
+def told(alone: Rows, with_bank: Rows, stored: Sequence[Stored]) -> list[str]:
     """The page below its title."""
-    if not rows:
-        return list(left_out)
-    text_ms = statistics.median(row.text_ms for row in rows)
-    question_ms = statistics.median(row.question_ms for row in rows)
-    lines = [
+    every = [*alone.measured, *with_bank.measured]
+    text_ms = statistics.median(row.text_ms for row in every)
+    question_ms = statistics.median(row.question_ms for row in every)
+    return [
         f"Made by `python -m tests.growth`. A text costs {text_ms:.1f} ms to be encoded (a sample of {SAMPLE}),",
         f"a question {question_ms:.1f} ms, however large the course is. Searching leaves that out; the vectors'",
         "part of it contains the product of all vectors with the question's.",
         "",
+        "## The lessons' own passages",
+        "",
+        *_told(alone, text_ms),
+        "",
+        "## With the bank's questions",
+        "",
+        *_told(with_bank, text_ms),
+        *_chroma(stored),
+    ]
+
+
+def _told(rows: Rows, text_ms: float) -> list[str]:
+    measured = rows.measured
+    lines = [
         *_table(
             {
                 "copies": lambda r: f"{r.copies:,}",
@@ -39,7 +61,7 @@ def told(rows: Sequence[Measured], stored: Sequence[Stored], left_out: Sequence[
                 "product": lambda r: f"{r.product_ms:.1f}",
                 "BM25": lambda r: f"{r.bm25_ms:.1f}",
             },
-            rows,
+            measured,
         ),
         "",
         *_table(
@@ -51,14 +73,14 @@ def told(rows: Sequence[Measured], stored: Sequence[Stored], left_out: Sequence[
                 "with Retriever MB": lambda r: f"{r.resident_mb:,.0f}",
                 "most while made MB": lambda r: f"{r.peak_mb:,.0f}",
             },
-            rows,
+            measured,
         ),
         "",
         "* calculated: all texts at what one of the sample costs.",
-        *left_out,
+        *rows.left_out,
     ]
-    if len(rows) > 1:
-        steps = list(itertools.pairwise(rows))
+    if len(measured) > 1:
+        steps = list(itertools.pairwise(measured))
         curves = {name: partial(_exponent, curve) for name, curve in _CURVES.items()}
         lines += [
             "",
@@ -66,28 +88,34 @@ def told(rows: Sequence[Measured], stored: Sequence[Stored], left_out: Sequence[
             "",
             *_table({"copies": lambda step: f"{step[1].copies:,}", **curves}, steps),
             "",
-            *_plot(rows),
-        ]
-    if stored:
-        lines += [
-            "",
-            "Chroma with the vectors given: it is asked when an index is built or mended, never while a",
-            "question is searched.",
-            "",
-            *_table(
-                {
-                    "copies": lambda s: f"{s.copies:,}",
-                    "vectors": lambda s: f"{s.vectors:,}",
-                    "add s": lambda s: f"{s.add_s:.1f}",
-                    "ms a vector": lambda s: f"{1000 * s.add_s / s.vectors:.2f}",
-                    "digests ms": lambda s: f"{s.digests_ms:.0f}",
-                    "read s": lambda s: f"{s.read_s:.1f}",
-                    "disk MB": lambda s: f"{s.disk_mb:,.0f}",
-                },
-                stored,
-            ),
+            *_plot(measured),
         ]
     return lines
+
+
+def _chroma(stored: Sequence[Stored]) -> list[str]:
+    if not stored:
+        return []
+    return [
+        "",
+        "## Chroma",
+        "",
+        "With the vectors given: it is asked when an index is built or mended, never while a question is",
+        "searched.",
+        "",
+        *_table(
+            {
+                "copies": lambda s: f"{s.copies:,}",
+                "vectors": lambda s: f"{s.vectors:,}",
+                "add s": lambda s: f"{s.add_s:.1f}",
+                "ms a vector": lambda s: f"{1000 * s.add_s / s.vectors:.2f}",
+                "digests ms": lambda s: f"{s.digests_ms:.0f}",
+                "read s": lambda s: f"{s.read_s:.1f}",
+                "disk MB": lambda s: f"{s.disk_mb:,.0f}",
+            },
+            stored,
+        ),
+    ]
 
 
 _CURVES: dict[str, Callable[[Measured], float]] = {

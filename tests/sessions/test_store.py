@@ -202,6 +202,18 @@ except StoreError as error:
     again.close()
 
 
+def test_two_files_that_are_damaged_within_one_second_are_both_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1.0)
+    path = tmp_path / "s.sqlite3"
+    for damage in (b"first" * 100, b"second" * 100):
+        path.write_bytes(damage)
+        Store(path).close()
+    kept = {file.read_bytes() for file in tmp_path.glob("s.damaged-*.sqlite3")}
+    assert kept == {b"first" * 100, b"second" * 100}
+
+
 def test_the_log_of_a_damaged_file_is_kept_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite3"
     first = Store(path)
@@ -267,11 +279,15 @@ def test_branches_that_are_not_shown_are_not_counted(store: Store) -> None:
 def test_a_clock_that_was_set_back_harms_no_order(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conversation = store.begin()
-    store.add(conversation, "user", "first")
+    older, newer = store.begin(), store.begin()
+    store.add(older, "user", "first")
+    store.add(newer, "user", "of another one")
     monkeypatch.setattr("time.time", lambda: 1.0)
-    store.add(conversation, "assistant", "second")
-    assert [m.text for m in store.messages(conversation)] == ["first", "second"]
+    store.add(older, "assistant", "second")
+    assert [m.text for m in store.messages(older)] == ["first", "second"]
+    assert [found.id for found in store.conversations()] == [older, newer]
+    begun = store.begin()
+    assert [found.id for found in store.conversations()] == [begun, older, newer]
 
 
 def test_a_store_that_another_program_locks_is_told_and_left_alone(tmp_path: Path) -> None:

@@ -63,6 +63,20 @@ async def test_a_long_conversation_shows_its_newest_turns_and_more_when_asked(
         assert not earlier.display
 
 
+async def test_in_a_conversation_of_2000_messages_the_newest_are_shown_and_one_goes_on(
+    app: TutorApp, store: Store
+) -> None:
+    long_conversation(store, 1000)
+    (known,) = store.conversations()
+    app.chat.conversation = known.id
+    async with app.run_test(size=(120, 40)) as pilot:
+        assert questions_shown(app) == [f"question {n}" for n in range(995, 1000)]
+        assert "995 earlier turns" in str(app.query_one(Earlier).render())
+        await driver.ask(pilot, "What is a token?")
+        assert questions_shown(app)[-1] == "What is a token?"
+    assert store.conversation(known.id).messages == 2002
+
+
 async def test_who_scrolls_up_to_the_first_turn_is_shown_earlier_ones(
     app: TutorApp, store: Store
 ) -> None:

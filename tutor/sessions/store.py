@@ -7,6 +7,7 @@ threads; a lock keeps their statements apart.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import threading
@@ -103,7 +104,8 @@ class Store:
         return db
 
     def _begin_afresh(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
-        aside = self.path.with_suffix(f".damaged-{int(time.time())}{self.path.suffix}")
+        names = (f".damaged-{int(time.time()) + n}{self.path.suffix}" for n in itertools.count())
+        aside = next(file for file in map(self.path.with_suffix, names) if not file.exists())
         try:
             os.replace(self.path, aside)
             # Where another app has it open, the newest messages stand in the log alone.
@@ -160,14 +162,17 @@ class Store:
         )
 
     def conversations(self, search: str = "") -> list[Conversation]:
-        """All conversations, or those whose title or text contains `search`; newest first."""
+        """All conversations, or those whose title or text contains `search`: the one that was added
+        to last comes first, whatever the clock said, and before it those that were only begun."""
         rows = self._rows(
             _CONVERSATION
             + """
                WHERE ?1 = '' OR instr(lower(c.title), lower(?1)) > 0 OR EXISTS (
                    SELECT 1 FROM message m
                    WHERE m.conversation = c.id AND instr(lower(m.text), lower(?1)) > 0)
-               ORDER BY c.updated DESC, c.id DESC""",
+               ORDER BY coalesce(
+                   (SELECT max(m.id) FROM message m WHERE m.conversation = c.id),
+                   (SELECT max(m.id) + 1 FROM message m)) DESC, c.id DESC""",
             (search,),
         )
         return [Conversation(*row) for row in rows]
