@@ -7,7 +7,7 @@ cores, imports are the longest part.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from tutor.home import Home
 from tutor.settings import Settings
 
 if TYPE_CHECKING:
+    from index.encoder import Encoder
     from tutor.agent.tutor import Tutor
     from tutor.engine.engine import Engine
 
@@ -34,18 +35,24 @@ def open_tutor(home: Home, settings: Settings, progress: Progress | None = None)
 
     path = model_path(home, settings, report)
     report("loading the model", 0.0)
-    with ThreadPoolExecutor() as pool:
+    # One thread beside ours: a third would take the core of either, where there are two.
+    with ThreadPoolExecutor(1) as native:
+        from index.encoder import prepared_encoder
+        from index.export import is_exported
+
+        def prepared() -> Future[Encoder]:
+            return native.submit(prepared_encoder, home.cache, lambda done: reading(done / 2))
+
+        encoder = prepared() if is_exported(home.cache / "encoder") else None
+
         from tutor.engine.engine import Engine
 
-        loading = pool.submit(Engine, path, settings.n_ctx, settings.threads or None)
+        loading = native.submit(Engine, path, settings.n_ctx, settings.threads or None)
         try:
-            from index.encoder import prepared_encoder
-            from index.export import is_exported
-
-            if not is_exported(home.cache / "encoder"):
+            if encoder is None:
                 # What is wrong with the model is told before the encoder is made for a minute.
                 loading.result()
-            encoder = pool.submit(prepared_encoder, home.cache, lambda done: reading(done / 2))
+                encoder = prepared()
 
             from corpus import load_lessons
             from corpus.intents import load_requests
@@ -56,7 +63,7 @@ def open_tutor(home: Home, settings: Settings, progress: Progress | None = None)
             from tutor.agent.tutor import Tutor
             from tutor.engine.gguf import read_model_info
 
-            speaking = pool.submit(lambda: _speaking(loading.result(), home, settings))
+            speaking = native.submit(lambda: _speaking(loading.result(), home, settings))
             passages = course_passages()
             own = own_passages(read_model_info(path))
             requests = load_requests("train")
