@@ -75,7 +75,7 @@ class _Columns:
     """A sparse matrix (texts, terms) by columns: `data` and the `texts` of a term stand from
     `starts[column]` to `starts[column + 1]`, no text twice.
 
-    Terms are known by 64 bits of a digest, in order: a dictionary of 150,000 words would be read
+    Terms are known by 64 bits of a digest, in order: a dictionary of 100,000 words would be read
     anew at every start.
     """
 
