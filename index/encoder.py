@@ -44,6 +44,8 @@ class Encoder:
     """
 
     def __init__(self, onnx_file: Path) -> None:
+        # It asks at its import; else it keeps a number for this computer and reports what is run.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime
         from tokenizers import Tokenizer
 

@@ -67,7 +67,7 @@ def environment(tmp_path: Path, cache: Path, retriever: Retriever) -> dict[str, 
     (tmp_path / "cache").symlink_to(cache, target_is_directory=True)
     (tmp_path / "watch").mkdir()
     (tmp_path / "watch" / "sitecustomize.py").write_text(_WATCH)
-    loud = ("HF_", "ANONYMIZED_TELEMETRY", "DO_NOT_TRACK", "DISABLE_TELEMETRY", "TRANSFORMERS_")
+    loud = ("HF_", "ANONYMIZED_", "DO_NOT_TRACK", "DISABLE_", "TRANSFORMERS_", "ORT_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(loud)}
     return kept | {
         "TUTOR_HOME": str(tmp_path),
@@ -122,6 +122,28 @@ def test_the_app_opens_no_connection_while_it_answers(environment: dict[str, str
     out, seen = watched(environment, "-c", _APP)
     assert "flattens the distribution" in out
     assert seen == []
+
+
+@pytest.mark.parametrize("theirs", [{}, {"ORT_DISABLE_TELEMETRY": "0"}], ids=["unset", "on"])
+def test_nothing_is_left_in_the_users_home_for_anybody_to_send(
+    environment: dict[str, str], tmp_path: Path, theirs: dict[str, str]
+) -> None:
+    # Native code's sockets are not seen by the watch: onnxruntime keeps what it reports in a file first.
+    user = tmp_path / "user"
+    user.mkdir()
+    own = {"HOME": str(user), "XDG_CACHE_HOME": str(user / "cache")}
+    watched(environment | theirs | own, "-m", "tutor", "ask", QUESTION, "--max-tokens", "4")
+    assert list(user.rglob("*")) == []
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace sees what native code connects to")
+def test_native_code_opens_no_connection(environment: dict[str, str], tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    strace = ["strace", "-f", "-e", "trace=connect,sendto,sendmsg", "-o", str(calls)]
+    command = [*strace, sys.executable, "-m", "tutor", "ask", QUESTION, "--max-tokens", "4"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "AF_INET" not in calls.read_text()
 
 
 def _answer(arguments: list[str], environment: dict[str, str]) -> dict[str, Any]:

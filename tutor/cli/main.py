@@ -241,6 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ["ANONYMIZED_TELEMETRY"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     # No plugin of another program, and no search for one: that is 15 ms of every start.
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     # Else every fork warns.
