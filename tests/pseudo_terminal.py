@@ -17,10 +17,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# The terminal becomes the controlling one, as that of a learner is: closing it tells the app.
+# The terminal becomes the controlling one, as that of a learner is: closing it tells the app. Not so
+# with an argument.
 _IN_TERMINAL = """
 import fcntl, os, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+if not sys.argv[1:]:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, "-m", "tutor"])
 """
 
@@ -35,18 +37,24 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 120) -
 class App:
     """The app in a pseudo terminal of 100x30; what it draws is read all the time.
 
-    It is started by the command `through`, if one is given.
+    It is started by the command `through`, if one is given. With `untold` nothing tells it that the
+    terminal is closed.
     """
 
     def __init__(
-        self, home: Path, environment: dict[str, str], through: Sequence[str] = ()
+        self,
+        home: Path,
+        environment: dict[str, str],
+        through: Sequence[str] = (),
+        *,
+        untold: bool = False,
     ) -> None:
         self.drawn = b""
         self._master, self._slave = pty.openpty()
         self._unread = threading.Event()
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         self.process = subprocess.Popen(
-            [*through, sys.executable, "-c", _IN_TERMINAL],
+            [*through, sys.executable, "-c", _IN_TERMINAL, *["untold"] * untold],
             stdin=self._slave,
             stdout=self._slave,
             stderr=self._slave,

@@ -135,6 +135,15 @@ def test_a_terminal_that_is_closed_ends_the_app_and_leaves_the_store_whole(
     assert question.text == QUESTION and "flattens" in answer.text
 
 
+def test_a_terminal_that_has_gone_untold_ends_the_app_all_the_same(home: Path) -> None:
+    with closing(App(home, {}, untold=True)) as app:
+        let_answer(app)
+        app.hang_up()
+        assert ends(app) == 128 + signal.SIGHUP
+    question, answer = stored()
+    assert question.text == QUESTION and "flattens" in answer.text
+
+
 @pytest.mark.parametrize(
     "environment",
     [

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 5.0
 """Seconds that the app has to leave when a signal ends it."""
+_LOOK = 1.0
+"""Seconds from look to look whether the terminal is still there."""
 
 
 def run_app(arguments: argparse.Namespace) -> int:
@@ -84,6 +87,14 @@ async def _until_left(app: TutorApp) -> int:
     for name in ("SIGTERM", "SIGHUP", "SIGINT"):
         if hasattr(signal, name):  # Windows knows no SIGHUP
             signal.signal(getattr(signal, name), ended)
+
+    def watch() -> None:
+        # A hangup is told to the shell that the app runs in, which may keep it to itself.
+        while os.isatty(sys.stdin.fileno()):
+            time.sleep(_LOOK)
+        ended(getattr(signal, "SIGHUP", 1), None)
+
+    threading.Thread(target=watch, name="terminal", daemon=True).start()
     await app.run_async()
     return status or app.return_code or 0
 
