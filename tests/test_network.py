@@ -138,12 +138,17 @@ def test_nothing_is_left_in_the_users_home_for_anybody_to_send(
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace sees what native code connects to")
 def test_native_code_opens_no_connection(environment: dict[str, str], tmp_path: Path) -> None:
-    calls = tmp_path / "calls"
-    strace = ["strace", "-f", "-e", "trace=connect,sendto,sendmsg", "-o", str(calls)]
-    command = [*strace, sys.executable, "-m", "tutor", "ask", QUESTION, "--max-tokens", "4"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "AF_INET" not in calls.read_text()
+    def called(*arguments: str) -> str:
+        calls = tmp_path / "calls"
+        strace = ["strace", "-f", "-e", "trace=connect,sendto,sendmsg", "-o", str(calls)]
+        command = [*strace, sys.executable, *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return calls.read_text()
+
+    connects = "import socket; socket.socket(type=socket.SOCK_DGRAM).connect(('127.0.0.1', 9))"
+    assert "AF_INET" in called("-c", connects)
+    assert "AF_INET" not in called("-m", "tutor", "ask", QUESTION, "--max-tokens", "4")
 
 
 def _answer(arguments: list[str], environment: dict[str, str]) -> dict[str, Any]:
