@@ -140,3 +140,13 @@ def test_vectors_are_kept_and_not_asked_for_again(
     again = indexed_vectors(passages, home, encoder), cached_vectors(["x"], "any", home, encoder)
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_kept_vectors_that_are_cut_off_are_made_again(home: Path, passages: list[Passage]) -> None:
+    encoder = prepared_encoder(home)
+    first = indexed_vectors(passages, home, encoder).copy()
+    (file,) = (home / "index").glob("vectors-*.npy")
+    size = file.stat().st_size
+    file.write_bytes(file.read_bytes()[: size // 2])
+    np.testing.assert_array_equal(indexed_vectors(passages, home, encoder), first)
+    assert file.stat().st_size == size
