@@ -55,11 +55,9 @@ def load_requests(split: Split, folder: Path | None = None) -> list[Request]:
 
 
 def _request(intent: str, phrase: str) -> Request:
-    if not (payload := _PAYLOAD.search(phrase)):
-        return Request(intent, phrase, " ".join(phrase.split()), None)
-    return Request(
-        intent,
-        _PAYLOAD.sub(r"\1", phrase),
-        " ".join(_PAYLOAD.sub(" ", phrase).split()),
-        payload.group(1),
-    )
+    # Thousands are read at every start, most of them about nothing.
+    about = _PAYLOAD.search(phrase) if "{" in phrase else None
+    if about is None:
+        return Request(intent, phrase, phrase, None)
+    head = " ".join(_PAYLOAD.sub(" ", phrase).split())
+    return Request(intent, _PAYLOAD.sub(r"\1", phrase), head, about[1])

@@ -88,13 +88,14 @@ class _Columns:
 
     def column(self, term: str) -> int | None:
         """Where a term stands; None where no text has it."""
-        (key,) = _keys([term])
+        (key,) = term_keys([term])
         place = int(np.searchsorted(self.keys, key))
         known = place < len(self.keys) and self.keys[place] == key
         return int(self.columns[place]) if known else None
 
 
-def _keys(terms: Iterable[str]) -> NDArray[np.uint64]:
+def term_keys(terms: Iterable[str]) -> NDArray[np.uint64]:
+    """What terms are known by: 64 bits of a digest each."""
     digests = (hashlib.blake2b(term.encode(), digest_size=8).digest() for term in terms)
     return np.frombuffer(b"".join(digests), dtype="<u8")
 
@@ -137,7 +138,7 @@ def _indexed(texts: Sequence[str]) -> _Columns:
     index = bm25s.BM25(k1=_K1, b=_B)
     index.index([terms(text) for text in texts], show_progress=False)
     scores = index.scores
-    keys = _keys(index.vocab_dict)
+    keys = term_keys(index.vocab_dict)
     order = np.argsort(keys)
     columns = np.array(list(index.vocab_dict.values()), dtype=np.int32)
     return _Columns(

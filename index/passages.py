@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from corpus import Lesson, Section, load_lessons
-from corpus.gold import GoldQuestion, load_gold
+from corpus import Lesson, Section
+from corpus.gold import GoldQuestion
 
 # A sentence ends at . ! or ? before white space and a capital, digit, quote or code; not after
 # an ellipsis, an abbreviation or an initial.
@@ -99,16 +99,6 @@ def _split_line(line: str) -> list[str]:
 def without_markup(text: str) -> str:
     """The text without emphasis and code marks, as the encoder should read it."""
     return _MARKUP.sub("", text)
-
-
-def course_passages() -> list[Passage]:
-    """The course as it is shipped: its lessons with the question bank."""
-    return passages_of(load_lessons(), load_gold("train"))
-
-
-def unanswered() -> list[str]:
-    """The bank's questions that no lesson answers."""
-    return [q.question for q in load_gold("train") if not q.answerable]
 
 
 def passages_of(lessons: Sequence[Lesson], bank: Sequence[GoldQuestion] = ()) -> list[Passage]:

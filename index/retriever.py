@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.build import cached_vectors, indexed_vectors
+from index.course import Course
 from index.encoder import Encoder, Vectors, prepared_encoder
 from index.errors import RetrievalError
 from index.lexical import Lexicon, content_words
-from index.passages import Passage, unanswered
+from index.passages import Passage
 from index.settings import Retrieval
 from index.spelling import Spelling
 
@@ -104,7 +105,7 @@ class Retriever:
     def open(
         cls,
         cache: Path,
-        passages: Sequence[Passage],
+        course: Course,
         progress: Callable[[float], None] | None = None,
         settings: Retrieval = Retrieval(),  # noqa: B008 (immutable)
         own: Sequence[Passage] = (),
@@ -117,13 +118,15 @@ class Retriever:
         """
         report = progress or (lambda done: None)
         encoder = encoder or prepared_encoder(cache, lambda done: report(done / 2))
-        vectors = [indexed_vectors(passages, cache, encoder, report)]
+        vectors = [indexed_vectors(course.passages, cache, encoder, report)]
         if own:
             # They are none of the store's business.
             texts = [text for passage in own for text in passage.texts]
             vectors.append(cached_vectors(texts, "own", cache, encoder))
-        beside = cached_vectors(unanswered(), "aside", cache, encoder)
-        return cls([*passages, *own], vectors, encoder, settings, beside, cache)
+        beside = None
+        if course.unanswered:
+            beside = cached_vectors(course.unanswered, "aside", cache, encoder)
+        return cls([*course.passages, *own], vectors, encoder, settings, beside, cache)
 
     def with_settings(self, settings: Retrieval) -> Retriever:
         """The same index searched in another way."""

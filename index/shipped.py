@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.intents import load_requests
+from index.course import load_course
 from index.encoder import DIMENSIONS, Encoder, Vectors
 from index.export import ADAPTER
-from index.passages import course_passages, unanswered
 
 FILE = ADAPTER / "vectors.npz"
 """`encoder`: its name; `keys` (n, 8): digests of the texts; `bytes` (n, 384) and `scales` (n,)."""
@@ -48,8 +48,9 @@ class ShippedEncoder:
 
 def course_texts() -> list[str]:
     """Every text of ours that is ever encoded: passages, unanswered questions, requests."""
-    texts = [text for passage in course_passages() for text in passage.texts]
-    texts += unanswered()
+    course = load_course()
+    texts = [text for passage in course.passages for text in passage.texts]
+    texts += course.unanswered
     texts += [text for request in load_requests("train") for text in request.forms]
     return list(dict.fromkeys(texts))
 

@@ -26,7 +26,7 @@ class Spelling:
 
     def __init__(self, course: Iterable[str], is_english: Callable[[str], bool]) -> None:
         """`course` are texts whose words are known; further ones, `is_english`, are left alone."""
-        counted = Counter(w.lower() for text in course for w in _WORD.findall(text))
+        counted = Counter(_WORD.findall("\n".join(course).lower()))
         # Frequent words first: of two that are as near, the one that the course uses more wins.
         self._words = [word for word, _ in counted.most_common()]
         self._known = frozenset(self._words)

@@ -10,8 +10,8 @@ import pytest
 
 from corpus import load_lessons
 from corpus.intents import load_requests
+from index.course import load_course
 from index.encoder import Encoder
-from index.passages import course_passages
 from index.retriever import Retriever
 from tutor.agent.itself import own_passages
 from tutor.agent.router import Router
@@ -46,7 +46,7 @@ def engine(model_path: Path) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def retriever(cache: Path, model_path: Path) -> Retriever:
     own = own_passages(read_model_info(model_path))
-    return Retriever.open(cache, course_passages(), own=own)
+    return Retriever.open(cache, load_course(cache), own=own)
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +59,7 @@ def tutor(
     engine: Engine, retriever: Retriever, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Tutor:
     home = tmp_path_factory.mktemp("tutor")
-    router = Router(load_requests("train"), retriever, cache)
+    router = Router(load_requests("train"), load_course().unanswered, retriever, cache)
     return Tutor(
         load_lessons(), retriever, router, engine, Home(cache, home / "data", home / "config")
     )

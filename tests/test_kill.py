@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from index.course import load_course
 from index.encoder import Encoder, prepared_encoder
-from index.passages import course_passages
 from index.retriever import Retriever
 from tests.pseudo_terminal import App, environ, wait_until
 from tutor.home import Home
@@ -223,7 +223,7 @@ def test_killed_while_indexing_the_next_build_makes_it_whole(
     status = json.loads(tutor(tmp_path, "index", "status", "--json").stdout)
     assert status["state"] == "ready"
     assert status["vectors"] == sum(
-        2 + len(p.sentences) + len(p.questions) for p in course_passages()
+        2 + len(p.sentences) + len(p.questions) for p in load_course().passages
     )
 
 

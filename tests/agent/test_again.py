@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from corpus.gold import load_gold
-from index.passages import Passage, course_passages
+from index.course import load_course
+from index.passages import Passage
 from tutor.agent.again import plainer, quizzed, shorter
 from tutor.agent.turn import Acted, Done, Exchange
 from tutor.agent.tutor import Tutor
@@ -18,7 +19,7 @@ BANK = load_gold("train")
 
 @pytest.fixture(scope="module")
 def passages() -> list[Passage]:
-    return course_passages()
+    return list(load_course().passages)
 
 
 def test_shorter_is_the_first_sentence_without_its_citation() -> None:

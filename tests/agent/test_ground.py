@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from corpus.reading import Claim, load_claims
+from index.course import load_course
 from index.encoder import Encoder
-from index.passages import Passage, course_passages
+from index.passages import Passage
 from tutor.agent.ground import ground
 from tutor.agent.tutor import Tutor
 
@@ -32,7 +33,7 @@ def test_a_claim_is_supported_only_where_a_passage_says_so(
 @pytest.fixture(scope="module")
 def passed(encoder: Encoder) -> dict[str, list[bool]]:
     """Whether each labelled sentence passes the check against its own section, by kind."""
-    passages = {passage.passage_id: passage for passage in course_passages()}
+    passages = {passage.passage_id: passage for passage in load_course().passages}
     found: dict[str, list[bool]] = {}
     for claim in load_claims():
         found.setdefault(claim.kind, []).append(passes(claim, passages, encoder))

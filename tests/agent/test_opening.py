@@ -24,7 +24,7 @@ def test_a_model_that_cannot_be_loaded_is_told_before_anything_else_is_made(
 @pytest.mark.parametrize(
     "failing",
     [
-        "index.passages.course_passages",
+        "index.course.load_course",
         "tutor.agent.router.Router",
         "tutor.agent.variants.use_variant",
     ],

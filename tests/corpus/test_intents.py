@@ -37,3 +37,8 @@ def test_a_file_that_is_no_mapping_to_phrases_is_refused(tmp_path: Path, text: s
     (tmp_path / "train.json").write_text(text)
     with pytest.raises(CourseError, match="list of phrases"):
         load_requests("train", tmp_path)
+
+
+def test_words_are_one_blank_apart() -> None:
+    for request in load_requests("train"):
+        assert request.head == " ".join(request.head.split())

@@ -27,8 +27,8 @@ from typing import Any
 import psutil
 
 from index.build import indexed_vectors
+from index.course import load_course
 from index.encoder import prepared_encoder
-from index.passages import course_passages
 from tests.growth.measured import MB, Measured, Stored, measure_search, measure_store
 from tests.growth.page import Rows, told
 from tutor.home import Home
@@ -102,7 +102,7 @@ if __name__ == "__main__":
         print(json.dumps(asdict(measure_search(int(copies), bank=what == "--with-bank"))))
     elif what == "--ready":
         cache = Home.locate().create().cache
-        indexed_vectors(course_passages(), cache, prepared_encoder(cache))
+        indexed_vectors(load_course().passages, cache, prepared_encoder(cache))
         print("{}")
     elif what == "--store":
         print(json.dumps(asdict(measure_store(int(copies)))))

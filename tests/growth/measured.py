@@ -15,8 +15,9 @@ import psutil
 
 from corpus.gold import load_gold
 from index.build import indexed_vectors
+from index.course import load_course
 from index.encoder import Encoder, Vectors, prepared_encoder
-from index.passages import Passage, course_passages
+from index.passages import Passage
 from index.retriever import Retriever
 from index.shipped import ShippedEncoder
 from index.store import VectorStore
@@ -75,7 +76,7 @@ class Stored:
 def measure_search(copies: int, *, bank: bool) -> Measured:
     """The Retriever over that many copies of the course, with the bank's questions or without."""
     cache = Home.locate().create().cache
-    originals = course_passages()
+    originals = load_course().passages
     encoder = prepared_encoder(cache)
     texts = [text for passage in originals for text in passage.texts]
     sample = random.Random(1).sample(texts, SAMPLE)
@@ -145,7 +146,7 @@ class _Ready(ShippedEncoder):
 def measure_store(copies: int) -> Stored:
     """Chroma over that many copies, fed as the index feeds it."""
     cache = Home.locate().create().cache
-    originals = course_passages()
+    originals = load_course().passages
     encoder: Encoder = prepared_encoder(cache)
     passages, vectors = copied(originals, indexed_vectors(originals, cache, encoder), copies)
     ready = _Ready(vectors)

@@ -10,6 +10,7 @@ import pytest
 
 from corpus import load_lessons
 from index.build import build, cached_vectors, indexed_vectors, status
+from index.course import Course
 from index.encoder import prepared_encoder
 from index.passages import Passage, passage_from, passages_of
 from index.retriever import Retriever
@@ -74,8 +75,12 @@ def test_a_removed_section_leaves_no_vector_behind(home: Path, passages: list[Pa
 def test_an_edited_lesson_is_searched_with_its_new_text(
     home: Path, passages: list[Passage]
 ) -> None:
-    Retriever.open(home, passages)
-    hits = Retriever.open(home, edited()).search("What is a model, in one sentence?", 1).hits
+    Retriever.open(home, Course(tuple(passages)))
+    hits = (
+        Retriever.open(home, Course(tuple(edited())))
+        .search("What is a model, in one sentence?", 1)
+        .hits
+    )
     assert hits[0].passage.text == "A model is a function."
 
 
@@ -111,7 +116,7 @@ def test_passages_made_at_run_time_leave_the_index_as_it_is(
 ) -> None:
     build(passages, home)
     own = passage_from(0, "Itself", "How many layers do you have?", "I have 30 layers.")
-    retriever = Retriever.open(home, passages, own=[own])
+    retriever = Retriever.open(home, Course(tuple(passages)), own=[own])
     assert retriever.search("how many layers do you have", 1).hits[0].passage == own
     assert status(home, passages).state == "ready"
 

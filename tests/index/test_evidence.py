@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from corpus.gold import load_gold, states
+from index.course import load_course
 from index.evidence import evidence, stating
-from index.passages import course_passages
 from index.retriever import Retriever
 
 
@@ -41,7 +41,7 @@ def test_only_wanted_sentences_are_picked(retriever: Retriever) -> None:
 
 
 def test_every_question_of_the_bank_points_to_the_sentences_that_state_its_facts() -> None:
-    passages = course_passages()
+    passages = load_course().passages
     assert all(len(stating(p)) == len(p.questions) for p in passages)
     card = next(c for c in load_gold("train") if c.id == "6-train-03")
     passage = next(p for p in passages if p.passage_id == card.section)

@@ -6,9 +6,8 @@ deciding is a matrix product and a sum, so that the chat imports numpy only.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,12 @@ from numpy.typing import NDArray
 
 from corpus.intents import QUESTION, Request
 from index.encoder import Vectors
-from index.passages import unanswered
+from index.passages import digest
 from index.retriever import Retriever
 from index.shipped import ShippedEncoder
 from tutor.agent.wording import Family, Wording, fitted
 
-_VERSION = 7
+_VERSION = 8
 _STRENGTH = 40.0
 """The inverse of the L2 penalty. Chosen on dev."""
 _QUESTIONS = 6_000
@@ -56,18 +55,26 @@ class Classifier:
         return self.intents[best], float(p[best] / p.sum())
 
     @classmethod
-    def trained(cls, requests: Sequence[Request], retriever: Retriever, cache: Path) -> Classifier:
-        """The classifier of these phrases and the retriever's bank, from the cache if it is there."""
+    def trained(
+        cls,
+        requests: Sequence[Request],
+        unanswered: Sequence[str],
+        retriever: Retriever,
+        cache: Path,
+    ) -> Classifier:
+        """The classifier of these phrases, of the retriever's bank and of questions that no lesson
+        answers, from the cache if it is there."""
         bank = retriever.questions()
         every = max(len(bank) // _QUESTIONS, 1)
         asked = bank[::every]
-        texts = [text for request in requests for text in request.forms]
-        labels = [request.intent for request in requests for _ in request.forms]
-        aside = unanswered()[::_ASIDE_EVERY]
-        told = "\n".join([str(_VERSION), retriever.encoder.name, *texts, *labels, *asked, *aside])
-        file = cache / "index" / f"intents-{hashlib.sha256(told.encode()).hexdigest()[:16]}.npz"
+        aside = unanswered[::_ASIDE_EVERY]
+        learned = [part for r in requests for part in (r.intent, r.phrase, r.head)]
+        told = digest([str(_VERSION), retriever.encoder.name, *learned, *asked, *aside])
+        file = cache / "index" / f"intents-{told.hex()[:16]}.npz"
         if (kept := _read(file)) is not None:
             return kept
+        texts = [text for request in requests for text in request.forms]
+        labels = [request.intent for request in requests for _ in request.forms]
         file.parent.mkdir(parents=True, exist_ok=True)
         shipped = ShippedEncoder(retriever.encoder)
         with FileLock(cache / "index.lock"):
@@ -97,9 +104,7 @@ def _arrays(classifier: Classifier) -> dict[str, NDArray[Any]]:
         "wording_bias": classifier.wording.bias,
     }
     for name, family in (("words", classifier.wording.words), ("parts", classifier.wording.parts)):
-        arrays[f"{name}_grams"] = np.array(sorted(family.columns, key=family.columns.__getitem__))
-        arrays[f"{name}_idf"] = family.idf
-        arrays[f"{name}_weights"] = family.weights.astype(np.float16)
+        arrays |= {f"{name}_{field.name}": getattr(family, field.name) for field in fields(family)}
     return arrays
 
 
@@ -107,11 +112,7 @@ def _read(file: Path) -> Classifier | None:
     try:
         with np.load(file, allow_pickle=False) as kept:
             words, parts = (
-                Family(
-                    {gram: n for n, gram in enumerate(kept[f"{name}_grams"].tolist())},
-                    kept[f"{name}_idf"],
-                    kept[f"{name}_weights"].astype(np.float32),
-                )
+                Family(**{field.name: kept[f"{name}_{field.name}"] for field in fields(Family)})
                 for name in ("words", "parts")
             )
             return Classifier(

@@ -56,7 +56,7 @@ def open_tutor(home: Home, settings: Settings, progress: Progress | None = None)
 
             from corpus import load_lessons
             from corpus.intents import load_requests
-            from index.passages import course_passages
+            from index.course import load_course
             from index.retriever import Retriever
             from tutor.agent.itself import own_passages
             from tutor.agent.router import Router
@@ -64,15 +64,15 @@ def open_tutor(home: Home, settings: Settings, progress: Progress | None = None)
             from tutor.engine.gguf import read_model_info
 
             speaking = native.submit(lambda: _speaking(loading.result(), home, settings))
-            passages = course_passages()
+            course = load_course(home.cache)
             own = own_passages(read_model_info(path))
             requests = load_requests("train")
             retriever = Retriever.open(
-                home.cache, passages, reading, own=own, encoder=encoder.result()
+                home.cache, course, reading, own=own, encoder=encoder.result()
             )
             # Takes a minute when it is first done: it is fitted to phrases of requests.
             report("learning the requests", 0.0)
-            router = Router(requests, retriever, home.cache)
+            router = Router(requests, course.unanswered, retriever, home.cache)
             tutor = Tutor(load_lessons(), retriever, router, speaking.result(), home)
         except BaseException:
             if not loading.exception():

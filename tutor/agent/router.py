@@ -56,11 +56,18 @@ class _Reading:
 class Router:
     """Requests and questions told apart."""
 
-    def __init__(self, requests: Sequence[Request], retriever: Retriever, cache: Path) -> None:
+    def __init__(
+        self,
+        requests: Sequence[Request],
+        unanswered: Sequence[str],
+        retriever: Retriever,
+        cache: Path,
+    ) -> None:
+        """`unanswered` are questions that no lesson answers, which are no requests either."""
         self._encoder = retriever.encoder
         self._retriever = retriever
         self._requests = requests
-        self._classifier = Classifier.trained(requests, retriever, cache)
+        self._classifier = Classifier.trained(requests, unanswered, retriever, cache)
         heads = [request.head for request in requests]
         self._heads = cached_vectors(heads, "requests", cache, retriever.encoder)
 

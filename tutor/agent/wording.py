@@ -6,15 +6,20 @@ a request away. scikit-learn fits the weights; deciding needs numpy only.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from index.lexical import term_keys
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 _WORD = re.compile(r"\w+")
 _PARTS = (3, 4, 5)
@@ -29,21 +34,26 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Grams of one kind: their columns, what each counts (idf, shape (grams,)), and the weights
-    (intents, grams)."""
+    """Grams of one kind, what each counts (idf, shape (grams,)), and its weights (grams, intents).
 
-    columns: dict[str, int]
+    They are known by their keys, in order: a dictionary of them would be made at every start.
+    """
+
+    keys: NDArray[np.uint64]
     idf: Floats
-    weights: Floats
+    weights: NDArray[np.float16]
 
     def logits(self, grams: Sequence[str]) -> Floats:
         """The weights of a text's grams, which count by logarithm and together have length one."""
-        known = [(self.columns[g], n) for g, n in Counter(grams).items() if g in self.columns]
-        if not known:
-            return np.zeros(len(self.weights), dtype=np.float32)
-        at = np.array([column for column, _ in known])
-        values = self.idf[at] * np.array([1 + math.log(n) for _, n in known], dtype=np.float32)
-        return self.weights[:, at] @ (values / np.linalg.norm(values))
+        counted = Counter(grams)
+        keys = term_keys(counted)
+        at = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
+        known = self.keys[at] == keys
+        if not known.any():
+            return np.zeros(self.weights.shape[1], dtype=np.float32)
+        counts = np.array(list(counted.values()), dtype=np.float32)[known]
+        values = self.idf[at[known]] * (1 + np.log(counts))
+        return (values / np.linalg.norm(values)) @ self.weights[at[known]].astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +109,17 @@ def fitted(texts: Sequence[str], labels: Sequence[str]) -> Wording:
         random_state=0,
     )
     model.fit(features, labels)
-    # As they are kept, so that the first start decides as the later ones do.
-    weights = model.coef_.astype(np.float16).astype(np.float32)
     n = len(vectorizers[0].vocabulary_)
-    of_words, of_parts = (
-        Family(
-            {gram: int(column) for gram, column in vectorizer.vocabulary_.items()},
-            vectorizer.idf_.astype(np.float32),
-            part,
-        )
-        for vectorizer, part in zip(vectorizers, (weights[:, :n], weights[:, n:]), strict=True)
-    )
+    of_words, of_parts = map(_family, vectorizers, (model.coef_[:, :n], model.coef_[:, n:]))
     return Wording(of_words, of_parts, model.intercept_.astype(np.float32))
+
+
+def _family(vectorizer: TfidfVectorizer, weights: NDArray[np.float64]) -> Family:
+    keys = term_keys(vectorizer.vocabulary_)
+    order = np.argsort(keys)
+    columns = np.array(list(vectorizer.vocabulary_.values()))[order]
+    return Family(
+        keys[order],
+        vectorizer.idf_[columns].astype(np.float32),
+        weights.T[columns].astype(np.float16),
+    )

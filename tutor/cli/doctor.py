@@ -116,9 +116,9 @@ def _lessons() -> str:
 
 def _index(home: Home) -> str:
     from index.build import status
-    from index.passages import course_passages
+    from index.course import load_course
 
-    found = status(home.cache, course_passages())
+    found = status(home.cache, load_course().passages)
     if found.state in ("stale", "missing"):
         return f"{found.state}: built at the next start, or now by: tutor index build"
     if found.state != "ready":

@@ -29,15 +29,15 @@ def run_eval(arguments: argparse.Namespace) -> int:
         questions = questions[:: max(len(questions) // arguments.limit, 1)][: arguments.limit]
     settings = _retrieval(arguments.set)
 
+    from index.course import load_course
     from index.evaluate import evaluate
-    from index.passages import course_passages
     from index.retriever import Retriever
 
     home = Home.locate().create()
     with progress_bars() as report:
         retriever = Retriever.open(
             home.cache,
-            course_passages(),
+            load_course(home.cache),
             lambda done: report("reading the lessons", done),
             settings,
         )

@@ -37,15 +37,15 @@ def run_search(arguments: argparse.Namespace) -> int:
         if not queries[0][1].strip():
             raise UseError("the query is empty: type a few words")
 
+    from index.course import load_course
     from index.errors import RetrievalError
-    from index.passages import course_passages
     from index.retriever import Retriever
     from index.settings import Retrieval
 
     with progress_bars() as report:
         retriever = Retriever.open(
             home.cache,
-            course_passages(),
+            load_course(home.cache),
             lambda done: report("reading the lessons", done),
             Retrieval(mode=arguments.mode),
         )

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 def run_data(arguments: argparse.Namespace) -> int:
     """Shows the examples that an adapter is trained on, and counts them by kind."""
-    from index.passages import course_passages
+    from index.course import load_course
     from index.retriever import Retriever
     from tutor.lora.dataset import examples
 
     with progress_bars() as report:
-        retriever = Retriever.open(Home.locate().create().cache, course_passages())
+        cache = Home.locate().create().cache
+        retriever = Retriever.open(cache, load_course(cache))
         found = examples(retriever, progress=lambda done: report("examples", done))
     counts = Counter(example.kind for example in found)
     shown = found[: arguments.inspect]
@@ -52,7 +53,7 @@ def run_data(arguments: argparse.Namespace) -> int:
 
 def run_train(arguments: argparse.Namespace) -> int:
     """Trains an adapter and exports it; a killed training goes on where it was."""
-    from index.passages import course_passages
+    from index.course import load_course
     from index.retriever import Retriever
     from tutor.agent.opening import model_path
     from tutor.engine.engine import Engine
@@ -67,7 +68,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     to = home.adapters / f"{name}.gguf"
     with progress_bars() as report:
         gguf = model_path(home, settings, report)
-        retriever = Retriever.open(home.cache, course_passages())
+        retriever = Retriever.open(home.cache, load_course(home.cache))
         found = examples(retriever, progress=lambda done: report("examples", done))
         if arguments.examples:
             found = found[: arguments.examples]

@@ -66,11 +66,11 @@ def _require(store: Store, id: int) -> None:
 def build_index(arguments: argparse.Namespace) -> None:
     """Indexes lessons that are new or changed."""
     from index.build import build
-    from index.passages import course_passages
+    from index.course import load_course
 
     with progress_bars() as report:
         cache = Home.locate().create().cache
-        made = build(course_passages(), cache, lambda done: report("indexing", done))
+        made = build(load_course(cache).passages, cache, lambda done: report("indexing", done))
     if arguments.json:
         print_json(asdict(made))
     else:
@@ -85,12 +85,16 @@ def adapt_encoder(arguments: argparse.Namespace) -> None:
     from corpus.gold import load_gold
     from corpus.intents import QUESTION, load_requests
     from index.adapt import adapt
-    from index.passages import course_passages
+    from index.course import load_course
 
     requests = [r for r in load_requests("train") if r.intent != QUESTION]
     with progress_bars() as report:
         adapt(
-            course_passages(), load_gold("train"), requests, Path(arguments.folder), progress=report
+            load_course().passages,
+            load_gold("train"),
+            requests,
+            Path(arguments.folder),
+            progress=report,
         )
     if arguments.json:
         print_json({"path": arguments.folder})
@@ -116,9 +120,9 @@ def ship_vectors(arguments: argparse.Namespace) -> None:
 def index_status(arguments: argparse.Namespace) -> int:
     """Whether the index is ready; status 1 where it is not."""
     from index.build import status
-    from index.passages import course_passages
+    from index.course import load_course
 
-    found = status(Home.locate().create().cache, course_passages())
+    found = status(Home.locate().create().cache, load_course().passages)
     if arguments.json:
         print_json(asdict(found) | {"path": str(found.path)})
     else:

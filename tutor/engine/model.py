@@ -17,12 +17,13 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
+from tutor.engine.callbacks import IS_SET, NEVER
 from tutor.engine.cancel import Cancel
 from tutor.engine.cores import share, usable_cores
 from tutor.engine.errors import AdapterError, EngineError, ModelFileError
 from tutor.engine.events import Framing, Token
 from tutor.engine.gguf import ModelInfo, model_info, read_header, require_chat
-from tutor.engine.logs import collect_logs
+from tutor.engine.logs import or_why
 
 Logits = NDArray[np.float32]
 
@@ -30,11 +31,6 @@ N_BATCH = 512
 MAX_SEQUENCES = 4
 _ABORTED = 2
 _FEW = 16
-_C = ctypes.CDLL("msvcrt" if os.name == "nt" else None)
-# What llama.cpp asks at every node of a graph: the length of the string at a cancel's address. A
-# callback in Python would wait for the interpreter each time, and the screen holds that for long.
-_IS_SET = ctypes.cast(_C.strlen, llama_cpp.ggml_abort_callback)
-_NEVER = llama_cpp.ggml_abort_callback()
 
 
 class Aborted(Exception):
@@ -63,12 +59,13 @@ class Model:
         self.info: ModelInfo = require_chat(info) if chat else info
         self.n_ctx = min(n_ctx, self.info.n_ctx_train or n_ctx)
         llama_cpp.llama_backend_init()
-        with collect_logs() as logs:
-            self._model = llama_cpp.llama_model_load_from_file(
+        self._model, why = or_why(
+            lambda: llama_cpp.llama_model_load_from_file(
                 os.fsencode(path), llama_cpp.llama_model_default_params()
             )
+        )
         if not self._model:
-            raise ModelFileError(f"llama.cpp cannot load {path}: {logs.last or 'unknown reason'}")
+            raise ModelFileError(f"llama.cpp cannot load {path}: {why or 'unknown reason'}")
         self.vocab = llama_cpp.llama_model_get_vocab(self._model)
         self.n_vocab: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
 
@@ -86,12 +83,13 @@ class Model:
         # Several answers can be decoded together, over one memory that they share.
         parameters.n_seq_max = MAX_SEQUENCES
         parameters.kv_unified = True
-        with collect_logs() as logs:
-            self._context = llama_cpp.llama_init_from_model(self._model, parameters)
+        self._context, why = or_why(
+            lambda: llama_cpp.llama_init_from_model(self._model, parameters)
+        )
         if not self._context:
             llama_cpp.llama_model_free(self._model)
             raise EngineError(
-                f"no context of {self.n_ctx} tokens: {logs.last or 'too little memory'}; lower n_ctx"
+                f"no context of {self.n_ctx} tokens: {why or 'too little memory'}; lower n_ctx"
             )
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._asking: tuple[Any, int] | None = None
@@ -203,7 +201,7 @@ class Model:
 
     def _prepare(self, tokens: int) -> None:
         # What is read in no time is read to its end: the memory then holds what was said.
-        asked = (_IS_SET, self.cancel.address) if tokens > _FEW else (_NEVER, 0)
+        asked = (IS_SET, self.cancel.address) if tokens > _FEW else (NEVER, 0)
         if asked != self._asking:
             self._asking = asked
             llama_cpp.llama_set_abort_callback(self._context, *asked)
@@ -242,30 +240,30 @@ class Model:
     def save_state(self, file: Path, ids: Sequence[int]) -> bool:
         """Writes keys and values of the first sequence with its tokens; gives whether it could."""
         tokens = (llama_cpp.llama_token * len(ids))(*ids)
-        with collect_logs():
-            size = llama_cpp.llama_state_seq_save_file(
+        return bool(
+            llama_cpp.llama_state_seq_save_file(
                 self._context, os.fsencode(file), 0, tokens, len(ids)
             )
-        return bool(size)
+        )
 
     def load_state(self, file: Path, most: int) -> list[int]:
         """Reads what `save_state` wrote, of at most so many tokens; empty where it cannot."""
         tokens = (llama_cpp.llama_token * most)()
         count = ctypes.c_size_t()
-        with collect_logs():
-            size = llama_cpp.llama_state_seq_load_file(
-                self._context, os.fsencode(file), 0, tokens, most, ctypes.byref(count)
-            )
+        size = llama_cpp.llama_state_seq_load_file(
+            self._context, os.fsencode(file), 0, tokens, most, ctypes.byref(count)
+        )
         return list(tokens[: count.value]) if size else []
 
     # Adapters
 
     def load_adapter(self, path: Path) -> Any:
         """A LoRA file that was found to fit, ready to be set. Raises AdapterError."""
-        with collect_logs() as logs:
-            adapter = llama_cpp.llama_adapter_lora_init(self._model, os.fsencode(path))
+        adapter, why = or_why(
+            lambda: llama_cpp.llama_adapter_lora_init(self._model, os.fsencode(path))
+        )
         if not adapter:
-            raise AdapterError(f"llama.cpp cannot load {path}: {logs.last or 'unknown reason'}")
+            raise AdapterError(f"llama.cpp cannot load {path}: {why or 'unknown reason'}")
         return adapter
 
     def set_adapter(self, adapter: Any | None, scale: float = 0.0) -> None:
