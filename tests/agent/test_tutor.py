@@ -61,7 +61,7 @@ def reading(tutor: Tutor, draft: str) -> int:
     return len(tutor.engine._memory)
 
 
-def test_the_notes_are_read_while_the_question_is_typed_and_the_answer_is_the_same(
+def test_notes_and_words_are_read_while_the_question_is_typed_and_the_answer_is_the_same(
     tutor: Tutor,
 ) -> None:
     question = "What does the KV cache keep?"
@@ -69,7 +69,7 @@ def test_the_notes_are_read_while_the_question_is_typed_and_the_answer_is_the_sa
     expected = answer(tutor, question)
     assert reading(tutor, question.rpartition(" ")[0]) > 50
     found = answer(tutor, question)
-    assert found.usage.cached_tokens > expected.usage.prompt_tokens - 30
+    assert found.usage.cached_tokens > expected.usage.prompt_tokens - 15
     assert found.model_text == expected.model_text
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from textual import events
 
 from tests.tui.driver import wait_until
 from tutor.agent.tutor import Tutor
 from tutor.sessions.store import Store
 from tutor.settings import Settings, set_value
+from tutor.tui import composer
 from tutor.tui.app import TutorApp
 from tutor.tui.conversation import Turn
 
@@ -54,5 +56,43 @@ async def test_a_command_is_not_read_ahead(app: TutorApp, tutor: Tutor) -> None:
         await wait_until(pilot, lambda: app.chat.tutor is not None)
         tutor.engine.forget()
         await pilot.press(*"/compare What is a token ")
+        await pilot.pause(0.5)
+        assert read(tutor) == 0
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read ahead because the learner pauses."""
+    monkeypatch.setattr(composer, "PAUSE", 600.0)
+
+
+async def test_what_is_pasted_is_read_ahead_at_once(
+    app: TutorApp, tutor: Tutor, no_pause: None
+) -> None:
+    async with app.run_test(size=(100, 30)) as pilot:
+        await wait_until(pilot, lambda: app.chat.tutor is not None)
+        tutor.engine.forget()
+        app.post_message(events.Paste("What does the KV cache keep"))
+        await wait_until(pilot, lambda: read(tutor) > PREFIX)
+        assert app.chat.composer.text == "What does the KV cache keep"
+
+
+async def test_the_end_of_a_question_is_read_before_it_is_sent(
+    app: TutorApp, tutor: Tutor, no_pause: None
+) -> None:
+    async with app.run_test(size=(100, 30)) as pilot:
+        await wait_until(pilot, lambda: app.chat.tutor is not None)
+        tutor.engine.forget()
+        await pilot.press(*"overfitting?")
+        await wait_until(pilot, lambda: read(tutor) > PREFIX)
+
+
+async def test_half_a_word_is_not_read_ahead_before_a_pause(
+    app: TutorApp, tutor: Tutor, no_pause: None
+) -> None:
+    async with app.run_test(size=(100, 30)) as pilot:
+        await wait_until(pilot, lambda: app.chat.tutor is not None)
+        tutor.engine.forget()
+        await pilot.press(*"overfitting")
         await pilot.pause(0.5)
         assert read(tutor) == 0

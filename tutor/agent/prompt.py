@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Literal
 
 Part = Literal["template", "system", "history", "passages", "question", "instructions"]
@@ -31,10 +30,12 @@ class Prompt:
         return [id for piece in self.pieces for id in piece.ids]
 
     @property
-    def before_the_question(self) -> list[int]:
-        """The tokens that another question with the same notes would begin with, too."""
-        pieces = takewhile(lambda piece: piece.part != "question", self.pieces)
-        return [id for piece in pieces for id in piece.ids]
+    def while_typed(self) -> list[int]:
+        """What the prompt begins with, too, when more words follow the question: all up to its end
+        but its last token, which may become a longer one."""
+        places = [n for n, piece in enumerate(self.pieces) if piece.part == "question"]
+        pieces = self.pieces[: places[-1] + 1] if places else self.pieces
+        return [id for piece in pieces for id in piece.ids][:-1]
 
     @property
     def counts(self) -> dict[Part, int]:

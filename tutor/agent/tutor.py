@@ -243,7 +243,7 @@ class Tutor:
         settings: Sampling,
         cancel: Cancel,
     ) -> None:
-        """Reads the notes for a question that is still being typed, so that it is answered sooner.
+        """Reads notes and words of a question that is still being typed, so that it is answered sooner.
 
         The engine reads in the background until `cancel`. Nothing that is asked depends on it.
         """
@@ -258,7 +258,7 @@ class Tutor:
         _, retrieved = self._search(question, history, lesson, settings, began)
         if retrieved.notes and not retrieved.refused:
             prompt = compose(self.engine, question, retrieved.notes, history, settings.max_tokens)
-            self.engine.read_ahead(prompt.before_the_question, cancel)
+            self.engine.read_ahead(prompt.while_typed, cancel)
 
     def _search(
         self,

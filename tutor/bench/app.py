@@ -25,6 +25,8 @@ SPEAKING, SAID = "own words, unchecked", "own words ("
 """What stands above the model's words while it speaks, and afterwards."""
 TYPING = 0.12
 """Seconds from key to key, as somebody types who types fast: 100 words a minute."""
+PASTING = 0.3
+"""Seconds from a paste to Enter, of somebody who is quick."""
 LONG = (
     *QUESTIONS,
     "How does attention work in a transformer?",
@@ -66,16 +68,31 @@ def starts(home: Home, bare_ms: Callable[[], float], repeats: int = 3) -> dict[s
     return dict(zip(names, map(statistics.median, zip(*rows, strict=True)), strict=True))
 
 
-def typed_first_word(home: Home) -> float:
-    """From Enter to the model's first word on the screen, of questions typed key by key: while
-    they are typed, the tutor reads ahead."""
+def first_words(home: Home) -> dict[str, float]:
+    """From Enter to the model's first word on the screen, of questions typed key by key and of pasted
+    ones. Meanwhile the tutor reads ahead."""
+
+    def typed(terminal: Terminal, question: str) -> None:
+        for key in question:
+            terminal.send(key)
+            terminal.watch(TYPING)
+
+    def pasted(terminal: Terminal, question: str) -> None:
+        terminal.send(f"\x1b[200~{question}\x1b[201~")
+        terminal.watch(PASTING)
+
+    return {
+        "app_typed_first_word_ms": _first_word(home, typed),
+        "app_pasted_first_word_ms": _first_word(home, pasted),
+    }
+
+
+def _first_word(home: Home, put: Callable[[Terminal, str], None]) -> float:
     waits = []
     with _app(home) as terminal:
         terminal.until(PROMPT)
         for question in ("What is a prompt?", *QUESTIONS):
-            for key in question:
-                terminal.send(key)
-                terminal.watch(TYPING)
+            put(terminal, question)
             terminal.send("\r")
             waits.append(terminal.until(SPEAKING))
             terminal.until(SAID)

@@ -47,7 +47,7 @@ def run_bench(arguments: argparse.Namespace) -> None:
         figures |= speeds(tutor, [turn.prompt for turn in timed.turns[: len(QUESTIONS)]])
     finally:
         tutor.close()
-    figures["app_typed_first_word_ms"] = app.typed_first_word(home)
+    figures |= app.first_words(home)
     asked = timed.turns[app.ASKED].prompt
     figures |= app.starts(
         home, lambda: bare.cold_first_token_ms(timed.path, shipped_adapter(), asked)

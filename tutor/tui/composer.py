@@ -26,7 +26,7 @@ class Composer(TextArea):
             self.text = text
 
     class Drafted(Message):
-        """A word of `text` was ended, or the learner pauses."""
+        """A word of `text` was ended, text was pasted, or the learner pauses."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
@@ -39,6 +39,7 @@ class Composer(TextArea):
             self._bindings.key_to_bindings.pop(key, None)
         self.past: list[str] = []
         self._back = 0
+        self._length = 0
         self._pause: Timer | None = None
 
     async def _on_key(self, event: events.Key) -> None:
@@ -78,7 +79,8 @@ class Composer(TextArea):
         if self._pause:
             self._pause.stop()
         drafted = self.Drafted(self.text)
-        if self.text[-1:].isspace():
+        grown, self._length = len(self.text) - self._length, len(self.text)
+        if grown > 1 or not self.text[-1:].isalnum():
             self.post_message(drafted)
         else:
             self._pause = self.set_timer(PAUSE, lambda: self.post_message(drafted))
