@@ -8,6 +8,7 @@ from tutor.agent.tutor import Tutor
 from tutor.sessions.store import Store
 from tutor.settings import Settings, set_value
 from tutor.tui import composer
+from tutor.tui.ahead import ReadAhead
 from tutor.tui.app import TutorApp
 from tutor.tui.conversation import Turn
 
@@ -96,3 +97,17 @@ async def test_half_a_word_is_not_read_ahead_before_a_pause(
         await pilot.press(*"overfitting")
         await pilot.pause(0.5)
         assert read(tutor) == 0
+
+
+async def test_of_words_that_come_at_once_only_the_last_draft_is_searched(
+    app: TutorApp, tutor: Tutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafts: list[str] = []
+    monkeypatch.setattr(Tutor, "read_ahead", lambda self, draft, *given: drafts.append(draft))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await wait_until(pilot, lambda: app.chat.tutor is not None)
+        ahead = ReadAhead(app.chat)
+        for draft in ("What ", "What is ", "What is a "):
+            ahead.begin(draft)
+        await wait_until(pilot, lambda: bool(drafts))
+        assert drafts == ["What is a "]

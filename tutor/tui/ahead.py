@@ -41,6 +41,9 @@ class ReadAhead:
         )
 
     def _read(self, tutor: Tutor, draft: str, cancel: Cancel) -> None:
+        # Words that come at once each begin one, and all but the last are done with by now.
+        if cancel.is_set():
+            return
         with suppress(StoreError, EngineError):  # whoever asks the question is told
             history, lesson = self._chat.history(), self._chat.lesson
             tutor.read_ahead(draft, history, lesson, self._chat.sampling(), cancel)
