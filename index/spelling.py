@@ -11,9 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from rapidfuzz import process
-from rapidfuzz.distance import OSA
-
 from index.lexical import stem
 
 _WORD = re.compile(r"[A-Za-z]{4,}")
@@ -44,6 +41,10 @@ class Spelling:
             return word
         if not (word.islower() or word.istitle()):
             return word
+        # Most questions are spelled well: its import would be a part of every start.
+        from rapidfuzz import process
+        from rapidfuzz.distance import OSA
+
         edits = 2 if len(word) >= _TWO_EDITS else 1 if len(word) >= _ONE_EDIT else 0
         found = process.extractOne(
             word.lower(), self._words, scorer=OSA.distance, score_cutoff=edits
