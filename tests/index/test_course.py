@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from corpus import gold, lessons
-from index import course
+from corpus import CourseError, gold, lessons
+from index import passages
 from index.course import Course, load_course
 
 
@@ -38,7 +38,7 @@ def test_a_course_that_was_read_before_is_not_parsed_again(
     tmp_path: Path, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = load_course(tmp_path / "cache")
-    monkeypatch.setattr(course, "passages_of", lambda *given: [])
+    monkeypatch.setattr(passages, "passages_of", lambda *given: [])
     assert load_course(tmp_path / "cache") == read
     assert load_course() == Course((), read.unanswered)
 
@@ -70,3 +70,10 @@ def test_a_cache_that_cannot_be_written_costs_the_reading_alone(
 ) -> None:
     (tmp_path / "cache").write_text("no folder")
     assert load_course(tmp_path / "cache") == load_course()
+
+
+def test_a_lesson_that_cannot_be_read_is_named(tmp_path: Path, files: Path) -> None:
+    load_course(tmp_path / "cache")
+    (files / "03-none.md").symlink_to(files / "nowhere.md")
+    with pytest.raises(CourseError, match=r"03-none\.md: cannot be read"):
+        load_course(tmp_path / "cache")
