@@ -8,7 +8,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Markdown
 
 from tutor.tui.commands import help_text
 
@@ -19,5 +18,8 @@ class Help(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q", "dismiss", "back")]
 
     def compose(self) -> ComposeResult:
+        # With pygments: the first frame goes without them.
+        from textual.widgets import Markdown
+
         with Vertical(id="help"):
             yield Markdown(help_text(), open_links=False)

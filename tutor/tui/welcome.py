@@ -8,11 +8,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
-from textual.widgets import Markdown, Static
+from textual.widgets import Static
+
+from tutor.tui.prose import marked_up
 
 _WELCOME = """\
-# Welcome
-
 Ask anything about how language models work. The lessons' own sentences answer first; what the
 small model adds stands below them, marked as its own words. Try one (Tab, Enter, or a click):
 """
@@ -56,7 +56,9 @@ class Welcome(Vertical):
     """Shown until the first question is asked."""
 
     def compose(self) -> ComposeResult:
-        yield Markdown(_WELCOME, open_links=False)
+        # Textual's Markdown, a widget a paragraph and pygments to import, would hold up the first frame.
+        yield Static("Welcome", classes="heading")
+        yield Static(marked_up(_WELCOME), classes="prose")
         for question in EXAMPLES:
             yield Example(question)
-        yield Markdown(_KEYS, open_links=False)
+        yield Static(marked_up(_KEYS), classes="prose")
