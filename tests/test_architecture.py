@@ -126,6 +126,7 @@ def test_the_app_imports_neither_torch_nor_transformers() -> None:
 def test_the_first_frame_waits_for_no_model_and_no_index() -> None:
     loaded = loaded_by("import tutor.tui.app")
     assert not loaded & {
+        "pygments",
         "numpy",
         "llama_cpp",
         "bm25s",

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Markdown, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from corpus import Lesson
@@ -44,6 +44,9 @@ class Reader(ModalScreen[str | None]):
         self._demos = [demo for demo in lesson.demos if demo.name in NAMES]
 
     def compose(self) -> ComposeResult:
+        # With pygments: the first frame goes without them.
+        from textual.widgets import Markdown
+
         with Horizontal(id="reader"):
             outline = OptionList(
                 *(Option(section.heading) for section in self.lesson.sections),
