@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 from textual import events
+from textual.pilot import Pilot
 
 from tests.tui.driver import wait_until
 from tutor.agent.tutor import Tutor
@@ -21,6 +25,16 @@ def app(store: Store, tutor: Tutor) -> TutorApp:
     return TutorApp(store, lambda settings, progress: tutor, set_value(Settings(), "max_tokens", 8))
 
 
+@asynccontextmanager
+async def opened(app: TutorApp) -> AsyncIterator[Pilot[int]]:
+    """The app with its tutor, whose memory is empty."""
+    async with app.run_test(size=(100, 30)) as pilot:
+        await wait_until(pilot, lambda: app.chat.tutor is not None)
+        assert app.chat.tutor
+        app.chat.tutor.engine.forget()
+        yield pilot
+
+
 def read(tutor: Tutor) -> int:
     return len(tutor.engine._memory)
 
@@ -28,9 +42,7 @@ def read(tutor: Tutor) -> int:
 async def test_what_is_typed_is_read_ahead_and_its_answer_reads_only_the_rest(
     app: TutorApp, tutor: Tutor
 ) -> None:
-    tutor.engine.forget()
-    async with app.run_test(size=(100, 30)) as pilot:
-        await wait_until(pilot, lambda: app.chat.tutor is not None)
+    async with opened(app) as pilot:
         await pilot.press(*"What does the KV cache ")
         await wait_until(pilot, lambda: read(tutor) > PREFIX)
         await pilot.press(*"keep?", "enter")
@@ -41,8 +53,7 @@ async def test_what_is_typed_is_read_ahead_and_its_answer_reads_only_the_rest(
 async def test_a_draft_that_waits_for_the_end_of_an_answer_is_read_then(
     app: TutorApp, tutor: Tutor
 ) -> None:
-    async with app.run_test(size=(100, 30)) as pilot:
-        await wait_until(pilot, lambda: app.chat.tutor is not None)
+    async with opened(app) as pilot:
         await pilot.press(*"What is a token?", "enter", *"What does LoRA train?")
         await wait_until(pilot, lambda: bool(app.query(Turn)) and not app.chat.answering)
         prompt = app.query(Turn).last().prompt
@@ -53,9 +64,7 @@ async def test_a_draft_that_waits_for_the_end_of_an_answer_is_read_then(
 
 
 async def test_a_command_is_not_read_ahead(app: TutorApp, tutor: Tutor) -> None:
-    async with app.run_test(size=(100, 30)) as pilot:
-        await wait_until(pilot, lambda: app.chat.tutor is not None)
-        tutor.engine.forget()
+    async with opened(app) as pilot:
         await pilot.press(*"/compare What is a token ")
         await pilot.pause(0.5)
         assert read(tutor) == 0
@@ -70,9 +79,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_is_pasted_is_read_ahead_at_once(
     app: TutorApp, tutor: Tutor, no_pause: None
 ) -> None:
-    async with app.run_test(size=(100, 30)) as pilot:
-        await wait_until(pilot, lambda: app.chat.tutor is not None)
-        tutor.engine.forget()
+    async with opened(app) as pilot:
         app.post_message(events.Paste("What does the KV cache keep"))
         await wait_until(pilot, lambda: read(tutor) > PREFIX)
         assert app.chat.composer.text == "What does the KV cache keep"
@@ -81,9 +88,7 @@ async def test_what_is_pasted_is_read_ahead_at_once(
 async def test_the_end_of_a_question_is_read_before_it_is_sent(
     app: TutorApp, tutor: Tutor, no_pause: None
 ) -> None:
-    async with app.run_test(size=(100, 30)) as pilot:
-        await wait_until(pilot, lambda: app.chat.tutor is not None)
-        tutor.engine.forget()
+    async with opened(app) as pilot:
         await pilot.press(*"overfitting?")
         await wait_until(pilot, lambda: read(tutor) > PREFIX)
 
@@ -91,9 +96,7 @@ async def test_the_end_of_a_question_is_read_before_it_is_sent(
 async def test_half_a_word_is_not_read_ahead_before_a_pause(
     app: TutorApp, tutor: Tutor, no_pause: None
 ) -> None:
-    async with app.run_test(size=(100, 30)) as pilot:
-        await wait_until(pilot, lambda: app.chat.tutor is not None)
-        tutor.engine.forget()
+    async with opened(app) as pilot:
         await pilot.press(*"overfitting")
         await pilot.pause(0.5)
         assert read(tutor) == 0
@@ -104,8 +107,7 @@ async def test_of_words_that_come_at_once_only_the_last_draft_is_searched(
 ) -> None:
     drafts: list[str] = []
     monkeypatch.setattr(Tutor, "read_ahead", lambda self, draft, *given: drafts.append(draft))
-    async with app.run_test(size=(100, 30)) as pilot:
-        await wait_until(pilot, lambda: app.chat.tutor is not None)
+    async with opened(app) as pilot:
         ahead = ReadAhead(app.chat)
         for draft in ("What ", "What is ", "What is a "):
             ahead.begin(draft)
