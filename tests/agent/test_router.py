@@ -34,7 +34,7 @@ def test_most_demonstrations_are_found(tutor: Tutor, requests: list[Request]) ->
 def test_hardly_a_plain_question_is_taken_for_a_request(
     tutor: Tutor, requests: list[Request]
 ) -> None:
-    # Measured 1 of 150; the aim is none.
+    # Measured 2 of 150; the aim is none.
     questions = [r.phrase for r in requests if r.intent == QUESTION]
     assert len(questions) >= 100
     taken = [q for q in questions if tutor.router.route(q).intent != QUESTION]

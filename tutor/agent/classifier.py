@@ -22,7 +22,7 @@ from index.retriever import Retriever
 from index.shipped import ShippedEncoder
 from tutor.agent.wording import Family, Wording, fitted
 
-_VERSION = 8
+_VERSION = 9
 _STRENGTH = 40.0
 """The inverse of the L2 penalty. Chosen on dev."""
 _QUESTIONS = 6_000

@@ -77,6 +77,19 @@ def own_passages(info: ModelInfo) -> list[Passage]:
             f"My model's weights are stored as {info.quantization}, in a file of {file_mb:,.0f} MB.",
             ("what is your quantization", "how many bits do your weights have"),
         ),
+        (
+            "How do you check your own words?",
+            "I check my answers by comparing every sentence of my own words with the lessons' "
+            "sentences, and those that the lessons do not say are struck. Above them stand answers "
+            "that people checked, and sentences of the lessons.",
+            (
+                "how does the tutor check its answers",
+                "how do you know that what you say is true",
+                "can i trust your answers",
+                "why are some sentences struck through or crossed out",
+                "what does unchecked mean",
+            ),
+        ),
     )
     found = [passage_from(OWN, TITLE, heading, text, asked) for heading, text, asked in facts]
     return [*found, settings_passage(Sampling(), None)]

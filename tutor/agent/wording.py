@@ -28,6 +28,8 @@ _LEAST = (2, 3)
 """Texts that a word or pair, and a part of a word, must stand in to count."""
 _PENALTY = 3e-6
 _EPOCHS = 10
+_ORDERS = 3
+"""Orders in which the texts are passed: what one of them happens to give is not left to decide."""
 
 Floats = NDArray[np.float32]
 
@@ -89,7 +91,7 @@ def parts(text: str) -> list[str]:
 
 
 def fitted(texts: Sequence[str], labels: Sequence[str]) -> Wording:
-    """The regression of these labels, the intents in alphabetical order."""
+    """The mean regression of these labels, the intents in alphabetical order."""
     from scipy.sparse import hstack
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import SGDClassifier
@@ -100,18 +102,22 @@ def fitted(texts: Sequence[str], labels: Sequence[str]) -> Wording:
         for family, least in zip(grams, _LEAST, strict=True)
     ]
     features = hstack([vectorizer.fit_transform(texts) for vectorizer in vectorizers]).tocsr()
-    model = SGDClassifier(
-        loss="log_loss",
-        alpha=_PENALTY,
-        max_iter=_EPOCHS,
-        tol=None,
-        average=True,
-        random_state=0,
-    )
-    model.fit(features, labels)
+    models = [
+        SGDClassifier(
+            loss="log_loss",
+            alpha=_PENALTY,
+            max_iter=_EPOCHS,
+            tol=None,
+            average=True,
+            random_state=order,
+        ).fit(features, labels)
+        for order in range(_ORDERS)
+    ]
+    coef = np.stack([model.coef_ for model in models]).mean(axis=0)
+    bias = np.stack([model.intercept_ for model in models]).mean(axis=0).astype(np.float32)
     n = len(vectorizers[0].vocabulary_)
-    of_words, of_parts = map(_family, vectorizers, (model.coef_[:, :n], model.coef_[:, n:]))
-    return Wording(of_words, of_parts, model.intercept_.astype(np.float32))
+    of_words, of_parts = map(_family, vectorizers, (coef[:, :n], coef[:, n:]))
+    return Wording(of_words, of_parts, bias)
 
 
 def _family(vectorizer: TfidfVectorizer, weights: NDArray[np.float64]) -> Family:
