@@ -8,7 +8,6 @@ itself, the older turns stay the same from one question to the next and are not 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import prompts
@@ -104,9 +103,11 @@ def _render(
 def _last_message(
     engine: Engine, ids: Sequence[int], question: str, notes: Sequence[str]
 ) -> list[Piece]:
-    """The learner's message told apart by bytes: a token belongs where most of it stands."""
-    data = b"".join(engine.token_bytes(id) for id in ids)
-    owner: list[Part] = ["instructions"] * len(data)
+    """The learner's message told apart by bytes: a token belongs where its middle stands."""
+    said = [engine.token_bytes(id) for id in ids]
+    data = b"".join(said)
+    # One more: a token of no bytes may stand last.
+    owner: list[Part] = ["instructions"] * (len(data) + 1)
     for part, texts in (("passages", notes), ("question", [question])):
         start = 0
         for text in texts:
@@ -118,11 +119,9 @@ def _last_message(
                 owner[at:start] = [part] * len(wanted)  # type: ignore[list-item]
     pieces: list[Piece] = []
     offset = 0
-    for id in ids:
-        size = len(engine.token_bytes(id))
-        part_of = Counter(owner[offset : offset + size]).most_common(1)
-        offset += size
-        part = part_of[0][0] if part_of else "instructions"
+    for id, bytes_of_id in zip(ids, said, strict=True):
+        part = owner[offset + len(bytes_of_id) // 2]
+        offset += len(bytes_of_id)
         if pieces and pieces[-1].part == part:
             pieces[-1] = Piece(part, (*pieces[-1].ids, id))
         else:
