@@ -15,6 +15,7 @@ from tutor.tui import composer
 from tutor.tui.ahead import ReadAhead
 from tutor.tui.app import TutorApp
 from tutor.tui.conversation import Turn
+from tutor.tui.welcome import Example
 
 PREFIX = 40
 """More tokens than every prompt begins with."""
@@ -113,3 +114,21 @@ async def test_of_words_that_come_at_once_only_the_last_draft_is_searched(
             ahead.begin(draft)
         await wait_until(pilot, lambda: bool(drafts))
         assert drafts == ["What is a "]
+
+
+async def test_an_example_is_read_ahead_when_the_pointer_comes_to_it(
+    app: TutorApp, tutor: Tutor
+) -> None:
+    async with opened(app) as pilot:
+        example = app.query(Example).first()
+        await pilot.hover(example)
+        await wait_until(pilot, lambda: read(tutor) > PREFIX)
+        await pilot.click(example)
+        await wait_until(pilot, lambda: bool(app.query(Turn)) and not app.chat.answering)
+        assert app.query(Turn).last().cached_tokens > PREFIX
+
+
+async def test_an_example_is_read_ahead_when_tab_comes_to_it(app: TutorApp, tutor: Tutor) -> None:
+    async with opened(app) as pilot:
+        app.query(Example).last().focus()
+        await wait_until(pilot, lambda: read(tutor) > PREFIX)

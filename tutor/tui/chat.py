@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from textual import work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
@@ -217,7 +217,9 @@ class Chat(Vertical):
     def _work(self, job: Callable[[], None]) -> None:
         job()
 
-    def on_composer_drafted(self, event: Composer.Drafted) -> None:
+    @on(Composer.Drafted)
+    @on(Example.Near)
+    def _read_ahead(self, event: Composer.Drafted | Example.Near) -> None:
         event.stop()
         self._ahead.begin(event.text)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.events import Enter, Focus
 from textual.message import Message
 from textual.widgets import Static
 
@@ -41,6 +43,13 @@ class Example(Static, can_focus=True):
             super().__init__()
             self.question = question
 
+    class Near(Message):
+        """The learner's cursor or pointer stands on `text`, which may be asked next."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
     def __init__(self, question: str) -> None:
         super().__init__(f"› {question}", markup=False)
         self.question = question
@@ -50,6 +59,11 @@ class Example(Static, can_focus=True):
 
     def on_click(self) -> None:
         self.action_choose()
+
+    @on(Focus)
+    @on(Enter)
+    def _come_near(self) -> None:
+        self.post_message(self.Near(self.question))
 
 
 class Welcome(Vertical):
