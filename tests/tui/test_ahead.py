@@ -128,7 +128,9 @@ async def test_an_example_is_read_ahead_when_the_pointer_comes_to_it(
         assert app.query(Turn).last().cached_tokens > PREFIX
 
 
-async def test_an_example_is_read_ahead_when_tab_comes_to_it(app: TutorApp, tutor: Tutor) -> None:
+async def test_an_example_is_read_ahead_when_the_focus_comes_to_it(
+    app: TutorApp, tutor: Tutor
+) -> None:
     async with opened(app) as pilot:
         app.query(Example).last().focus()
         await wait_until(pilot, lambda: read(tutor) > PREFIX)

@@ -104,8 +104,8 @@ def _last_message(
     engine: Engine, ids: Sequence[int], question: str, notes: Sequence[str]
 ) -> list[Piece]:
     """The learner's message told apart by bytes: a token belongs where its middle stands."""
-    said = [engine.token_bytes(id) for id in ids]
-    data = b"".join(said)
+    each = [engine.token_bytes(id) for id in ids]
+    data = b"".join(each)
     # One more: a token of no bytes may stand last.
     owner: list[Part] = ["instructions"] * (len(data) + 1)
     for part, texts in (("passages", notes), ("question", [question])):
@@ -119,9 +119,9 @@ def _last_message(
                 owner[at:start] = [part] * len(wanted)  # type: ignore[list-item]
     pieces: list[Piece] = []
     offset = 0
-    for id, bytes_of_id in zip(ids, said, strict=True):
-        part = owner[offset + len(bytes_of_id) // 2]
-        offset += len(bytes_of_id)
+    for id, size in zip(ids, map(len, each), strict=True):
+        part = owner[offset + size // 2]
+        offset += size
         if pieces and pieces[-1].part == part:
             pieces[-1] = Piece(part, (*pieces[-1].ids, id))
         else:
