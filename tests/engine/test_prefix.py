@@ -131,5 +131,5 @@ def test_what_is_in_memory_already_is_left_alone(engine: Engine, tmp_path: Path)
     engine.begin_with(engine.tokenize("You are a tutor."), tmp_path)
     generation = engine.generate(prompt, lambda: GREEDY)
     list(generation)
-    assert generation.stats.cached_tokens == len(prompt) - 1
+    assert generation.stats.cached_tokens == len(prompt)
     assert not list(tmp_path.iterdir())

@@ -15,8 +15,10 @@ def decode_alone(
     memory: Memory,
     voice: Voice,
     generation: Generation,
+    logits: Logits,
 ) -> tuple[StopReason, Logits | None]:
-    """Says an answer whose prompt has just been read; tells why it ended, and the logits after it.
+    """Says an answer to a prompt that is in memory, with `logits` after it; tells why it ended, and the
+    logits after the answer.
 
     After a cancel there are none. The memory then holds the prompt and what was said. The chain
     draws every token itself: a guess saves the reading of a token, and never chooses one.
@@ -25,7 +27,7 @@ def decode_alone(
     lookup = Lookup(generation.draft)
     lookup.add(memory.ids)
     # Of the last batch: the row that the next token is drawn from, and the guesses after it.
-    row, guessed, ahead = -1, 0, list[int]()
+    row, guessed, ahead = 0, 0, list[int]()
     stop: StopReason = "cancelled"
     enough = False
     while not generation.cancelled:
@@ -35,7 +37,7 @@ def decode_alone(
         if enough or left <= 0 or room <= 0:
             stop = "criterion" if enough else "length" if left <= 0 else "context"
             break
-        event = voice.say(row, settings)
+        event = voice.say(logits, settings)
         if event is None:
             stop = "end"
             break
@@ -45,13 +47,13 @@ def decode_alone(
         if ahead and ahead[0] == event.id:
             del ahead[0]
             row += 1
-            continue
-        lookup.learn(guessed, guessed - len(ahead))
-        if ahead:
-            memory.forget(start + voice.count - 1)
-        ahead = lookup.draft(min(left, room) - 1)
-        row, guessed = 0, len(ahead)
-        memory.read_rows([event.id, *ahead])
-    logits = None if stop == "cancelled" else model.logits(row).copy()
+        else:
+            lookup.learn(guessed, guessed - len(ahead))
+            if ahead:
+                memory.forget(start + voice.count - 1)
+            ahead = lookup.draft(min(left, room) - 1)
+            row, guessed = 0, len(ahead)
+            memory.read_rows([event.id, *ahead])
+        logits = model.logits(row)
     memory.forget(start + voice.count)
-    return stop, logits
+    return stop, None if stop == "cancelled" else logits.copy()

@@ -174,10 +174,10 @@ class Engine:
 
         `said` stands after the prompt and counts as said: a branch goes on from it. With `top`
         every event carries its step of the sampler chain with that many candidates. Up to `draft`
-        tokens are guessed from the text before and read together: the same words, sooner where
-        the answer repeats its prompt. The answer ends after the token at which `stopping` says so,
-        on the worker's thread. Raises EngineError for an empty prompt or one that leaves no room
-        for an answer.
+        tokens are guessed from the text before and read together: the same words but for rounding,
+        sooner where the answer repeats its prompt. The answer ends after the token at which
+        `stopping` says so, on the worker's thread. Raises EngineError for an empty prompt or one
+        that leaves no room for an answer.
         """
         self._check(len(prompt) + len(said))
         generation = Generation(prompt, sampling, cancel, said, top, draft, stopping)
@@ -349,8 +349,7 @@ class Engine:
         return SamplerChain(self._model.n_vocab, self.tokenize, self._model.vocab, said)
 
     def _next(self, prompt: list[int], sampling: Sampling, top: int) -> NextToken:
-        self._memory.read_prompt(prompt)
-        return self._apply(self._model.logits(), sampling, top)
+        return self._apply(self._memory.read_prompt(prompt)[1], sampling, top)
 
     def _score(self, ids: list[int], given: int) -> NDArray[np.float32]:
         known = self._memory.keep(ids[:given])
@@ -381,8 +380,10 @@ class Engine:
         self._after = None
         with closing(Voice(self._model, self._chain(generation.said), generation.top)) as voice:
             try:
-                generation.cached_tokens = self._memory.read_prompt(prompt)
-                stop, self._after = decode_alone(self._model, self._memory, voice, generation)
+                generation.cached_tokens, logits = self._memory.read_prompt(prompt)
+                stop, self._after = decode_alone(
+                    self._model, self._memory, voice, generation, logits
+                )
             except Aborted:
                 stop = "cancelled"
             self._said = voice.chain.said

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tutor.engine.model import Aborted, Model
+import numpy as np
+
+from tutor.engine.model import Aborted, Logits, Model
 
 
 class Memory:
@@ -14,6 +16,9 @@ class Memory:
     def __init__(self, model: Model) -> None:
         self._model = model
         self.ids: list[int] = []
+        # The prompt that was read last, while all of it is in memory, and the logits after it.
+        self._prompt: list[int] = []
+        self._after = np.empty(0, dtype=np.float32)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -37,15 +42,23 @@ class Memory:
             self._model.decode_rows([(id, known + n, 0) for n, id in enumerate(ids)])
         self.ids += ids
 
-    def read_prompt(self, prompt: Sequence[int]) -> int:
-        """Reads what of `prompt` is not in memory, and gives how much of it was."""
+    def read_prompt(self, prompt: Sequence[int]) -> tuple[int, Logits]:
+        """Reads what of `prompt` is not in memory; gives how much of it was, and the logits after it.
+
+        Of the prompt that was read last nothing is read again: a token that is read by itself is
+        rounded otherwise than among others, and the same seed would not always say the same.
+        """
+        if list(prompt) == self._prompt:
+            self.forget(len(prompt))
+            return len(prompt), self._after
         known = self.keep(prompt)
         self.read(prompt[known:])
-        return known
+        self._prompt, self._after = list(prompt), self._model.logits().copy()
+        return known, self._after
 
     def keep(self, prompt: Sequence[int]) -> int:
         """Forgets what `prompt` does not begin with, and gives how much of it is in memory."""
-        # The last prompt token is always read again: its logits are needed.
+        # The last token is read again: its logits are needed.
         known = common_prefix(self.ids, prompt[:-1])
         self.forget(known)
         return known
@@ -66,6 +79,8 @@ class Memory:
         """Forgets everything after the first `length` tokens."""
         self._model.keep(length)
         del self.ids[length:]
+        if length < len(self._prompt):
+            self._prompt = []
 
 
 def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tutor.engine.events import Adapter, ColumnEvent, GenerationStats, StopReason
 from tutor.engine.generation import Comparison
 from tutor.engine.memory import common_prefix
-from tutor.engine.model import N_BATCH, Aborted, Model
+from tutor.engine.model import N_BATCH, Aborted, Logits, Model
 from tutor.engine.sampler import SamplerChain
 from tutor.engine.settings import Sampling
 from tutor.engine.voice import Voice
@@ -66,25 +66,25 @@ def decode_together(
             ]
             for start in range(0, len(rows), N_BATCH):
                 model.decode_rows(rows[start : start + N_BATCH])
-            _say(column, -1, comparison)
+            _say(column, model.logits(), comparison)
         while running := [c for c in columns if c.stop is None]:
             if comparison.cancelled:
                 raise Aborted
             model.decode_rows([(c.last, c.position, c.sequence) for c in running])
             for row, column in enumerate(running):
-                _say(column, row, comparison)
+                _say(column, model.logits(row), comparison)
     finally:
         for column in columns:
             column.voice.close()
     return tuple(_stats(column, comparison.began, shared, adapter) for column in columns)
 
 
-def _say(column: _Column, row: int, comparison: Comparison) -> None:
-    """Draws the column's next token from a row of the batch, or ends the column."""
+def _say(column: _Column, logits: Logits, comparison: Comparison) -> None:
+    """Draws the column's next token, or ends the column."""
     if column.voice.count >= column.sampling.max_tokens:
         column.stop = "length"
         return
-    event = column.voice.say(row, column.sampling)
+    event = column.voice.say(logits, column.sampling)
     if event is None:
         column.stop = "end"
         return

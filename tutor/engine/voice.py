@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from tutor.engine.events import TokenEvent
-from tutor.engine.model import Model
+from tutor.engine.model import Logits, Model
 from tutor.engine.sampler import SamplerChain
 from tutor.engine.settings import Sampling
 from tutor.engine.trace import Stage, log_normaliser_and_entropy, summarise
@@ -28,9 +28,8 @@ class Voice:
         self.count = 0
         self.first_at = 0.0
 
-    def say(self, row: int, settings: Sampling) -> TokenEvent | None:
-        """Draws the next token from a row of the model's last batch; None where it ends."""
-        logits = self._model.logits(row)
+    def say(self, logits: Logits, settings: Sampling) -> TokenEvent | None:
+        """Draws the next token from its logits, shape (n_vocab,); None where the answer ends."""
         normaliser, entropy = log_normaliser_and_entropy(logits, self._scratch)
         stages: list[Stage] | None = [] if self._top else None
         id = self.chain.sample(logits, settings, stages, brief=True)
