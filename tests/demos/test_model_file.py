@@ -54,11 +54,11 @@ def test_the_parameters_are_134_515_008_in_all(opened: Shown) -> None:
     assert "134.5 M" in opened.seen
 
 
-def test_eight_bit_blocks_take_34_bytes_for_32_weights(opened: Shown) -> None:
+def test_each_group_takes_the_bytes_of_its_type(opened: Shown) -> None:
+    # Q8_0: blocks of 32 signed bytes and a scale in half precision.
+    a_weight = {"F32": 4, "BF16": 2, "Q8_0": 34 / 32}
     for group in opened.result["groups"]:
-        eight_bit = group["stored"] == "Q8_0"
-        expected = group["parameters"] // 32 * 34 if eight_bit else group["parameters"] * 4
-        assert group["bytes"] == expected
+        assert group["bytes"] == group["parameters"] * a_weight[group["stored"]]
 
 
 def test_header_and_tensors_fill_the_file(opened: Shown, model_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gguf import GGUFReader
+from gguf import GGMLQuantizationType, GGUFReader
 from numpy.typing import NDArray
 
 from tests.demos.conftest import assert_refused
@@ -23,9 +23,13 @@ def shown(bench: Workbench, **values: Any) -> Shown:
 
 @pytest.fixture(scope="module")
 def table(model_path: Path) -> Table:
-    """The table with the Q8_0 blocks undone by hand: a float16 scale, then 32 signed bytes."""
+    """The table undone by hand: the upper half of a float32 each (BF16), or blocks of a float16
+    scale and 32 signed bytes (Q8_0)."""
     tensor = next(t for t in GGUFReader(model_path).tensors if t.name == "token_embd.weight")
     data = model_path.read_bytes()[tensor.data_offset : tensor.data_offset + tensor.n_bytes]
+    if tensor.tensor_type == GGMLQuantizationType.BF16:
+        upper = np.frombuffer(data, "<u2").astype("<u4") << 16
+        return upper.view("<f4").astype(np.float64).reshape(49_152, 576)
     blocks = np.frombuffer(data, dtype=[("scale", "<f2"), ("weights", "i1", 32)])
     return (blocks["scale"].astype(np.float64)[:, None] * blocks["weights"]).reshape(49_152, 576)
 

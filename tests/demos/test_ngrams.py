@@ -183,7 +183,7 @@ def test_the_models_bits_agree_with_transformers(
         logits = torch_model(Path(engine.info.path), cache)(torch.tensor([ids])).logits[0]
     told = torch.log_softmax(logits[:-1], -1)[range(len(ids) - 1), ids[1:]]
     bits = -float(told.double().sum()) / math.log(2)
-    # llama.cpp quantizes activations to 8 bits: single tokens differ, the sum hardly does.
+    # llama.cpp rounds activations: single tokens differ, the sum hardly does.
     assert _model_bits(engine, ids, tmp_path, Run()) == pytest.approx(bits, rel=0.01)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import llama_cpp
 import numpy as np
 import pytest
 from gguf import GGUFReader
@@ -13,7 +14,12 @@ from gguf.quants import dequantize
 
 from tutor.engine import prepare
 from tutor.engine.gguf import read_model_info
-from tutor.engine.prepare import embedded_model_path, prepared_model, quantized_model
+from tutor.engine.prepare import (
+    embedded_model_path,
+    fast_quantization,
+    prepared_model,
+    quantized_model,
+)
 
 
 @pytest.fixture
@@ -23,9 +29,25 @@ def copy(tmp_path: Path, model_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_prepared_model_has_the_same_parameters_in_eight_bits(model_path: Path) -> None:
+def test_the_prepared_model_has_the_same_parameters_stored_as_is_fast(model_path: Path) -> None:
     info = read_model_info(model_path)
-    assert (info.parameters, info.quantization) == (134_515_008, "Q8_0")
+    assert (info.parameters, info.quantization) == (134_515_008, fast_quantization())
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (b"CPU : AVX2 = 1 | AVX512 = 1 | ", "Q8_0"),
+        (b"CPU : NEON = 1 | ARM_FMA = 1 | ", "Q8_0"),
+        (b"CPU : AVX512 = 1 | AVX512_BF16 = 1 | ", "BF16"),
+        (b"CPU : AVX512 = 1 | AVX512_BF16 = 1 | AMX_INT8 = 1 | ", "Q8_0"),
+    ],
+)
+def test_sixteen_bits_are_for_processors_that_multiply_them(
+    monkeypatch: pytest.MonkeyPatch, told: bytes, expected: str
+) -> None:
+    monkeypatch.setattr(llama_cpp, "llama_print_system_info", lambda: told)
+    assert fast_quantization() == expected
 
 
 def test_a_prepared_model_is_not_made_again(copy: Path) -> None:

@@ -1,7 +1,7 @@
 """Lesson 2: the model's own loss on a sentence, token by token, beside an even guess.
 
 The first token has nothing before it, so it is given and not scored. llama.cpp rounds the inputs of
-matrix products to 8 bits: on 146 texts of 2 to 128 tokens its mean loss differed from torch's in
+matrix products: with Q8_0, on 146 texts of 2 to 128 tokens, its mean loss differed from torch's in
 float32 by under 0.03 nats a token on half of them, by 0.17 on the worst, and by 0.8 on the worst
 single token.
 """

@@ -33,7 +33,7 @@ _PERMISSIVE = {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause"}
 _MOST_TOKENS = 768
 _CHOICES = {
     "shipped": "the tutor's model as it is shipped, with 4 bits",
-    "prepared": "the same model stored with 8 bits",
+    "prepared": "the same model as it is stored here, for speed",
     "base": "the base model gemma-3-270m",
     "other": "another file",
     "none": "none: every one breaks a condition",

@@ -41,7 +41,7 @@ from tutor.engine.errors import EngineError
 from tutor.engine.gguf import Header, ModelInfo, model_info, read_header
 from tutor.engine.prepare import NAME, embedded_model_path, quantized_model
 
-Quantization = Literal["F16", "Q8_0", "Q6_K", "Q5_0", "Q4_1", "Q4_0", "Q3_K_M", "Q2_K"]
+Quantization = Literal["F16", "BF16", "Q8_0", "Q6_K", "Q5_0", "Q4_1", "Q4_0", "Q3_K_M", "Q2_K"]
 
 READING_SPEED = 5
 """Tokens a second that people who read along are content with (lesson 8)."""

@@ -118,7 +118,7 @@ class Training(Demo[TrainingInput]):
                 measured=(
                     "losses and probabilities after every step",
                     f"greatest difference of a logit once the adapter was out: {restored:g}",
-                    f"loss before, llama.cpp (8-bit inputs) {llama:.3f}, torch (32-bit) "
+                    f"loss before, llama.cpp (rounded inputs) {llama:.3f}, torch (32-bit) "
                     f"{first.text.loss:.3f}: {apart:.3f} apart, "
                     f"{'within' if apart <= BOUND else 'OUTSIDE'} the bound of {BOUND}",
                 ),

@@ -1,8 +1,8 @@
-"""The embedded model: found, requantized once to Q8_0, and kept in the cache.
+"""The embedded model: found, stored once in the way that is fast here, and kept in the cache.
 
-Q8_0 costs disk (145 MB against 98) and gains speed: llama.cpp has faster kernels for it than for
-the shipped Q4_1. No quality is won back; the weights are the shipped ones, stored differently.
-Other quantizations are made in the same way, for comparison only.
+That costs disk (145 or 271 MB against 98) and gains speed: llama.cpp has faster kernels for other
+types than for the shipped Q4_1. No quality is won back; the weights are the shipped ones, stored
+differently. Other quantizations are made in the same way, for comparison only.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tutor.engine.errors import ModelFileError
 NAME = "SmolLM2-135M-Instruct"
 _SOURCE = f"{NAME}.Q4_1.gguf"
 QUANTIZATIONS = {
-    "F16": 271, "Q8_0": 145, "Q6_K": 138, "Q5_0": 105, "Q4_0": 92, "Q3_K_M": 94, "Q2_K": 88,
+    "F16": 271, "BF16": 271, "Q8_0": 145, "Q6_K": 138, "Q5_0": 105, "Q4_0": 92, "Q3_K_M": 94, "Q2_K": 88,
 }  # fmt: skip
 """What can be made, and about its size in MB: for the progress bar, and whether there is room."""
 
@@ -42,8 +42,19 @@ def embedded_model_path() -> Path:
 
 
 def prepared_model(cache: Path, progress: Callable[[float], None] | None = None) -> Path:
-    """The Q8_0 file in `cache/models`, made on first use, as `quantized_model` does it."""
-    return quantized_model(cache, "Q8_0", progress)
+    """The file in `cache/models` that is fast here, made on first use, as `quantized_model` does it."""
+    return quantized_model(cache, fast_quantization(), progress)
+
+
+def fast_quantization() -> str:
+    """BF16 where the processor multiplies such numbers itself, else Q8_0 (docs/experiments.md).
+
+    AMX has tiles for eight bits, which nobody has compared.
+    """
+    import llama_cpp
+
+    told = llama_cpp.llama_print_system_info()
+    return "BF16" if b"AVX512_BF16 = 1" in told and b"AMX_INT8 = 1" not in told else "Q8_0"
 
 
 def quantized_model(
