@@ -86,12 +86,14 @@ class _Columns:
     columns: NDArray[np.int32]
     """The column of each key's term."""
 
-    def column(self, term: str) -> int | None:
-        """Where a term stands; None where no text has it."""
+    def part(self, term: str) -> slice:
+        """Where the texts of a term stand; empty where none has it."""
         (key,) = term_keys([term])
         place = int(np.searchsorted(self.keys, key))
-        known = place < len(self.keys) and self.keys[place] == key
-        return int(self.columns[place]) if known else None
+        if place == len(self.keys) or self.keys[place] != key:
+            return slice(0, 0)
+        column = self.columns[place]
+        return slice(self.starts[column], self.starts[column + 1])
 
 
 def term_keys(terms: Iterable[str]) -> NDArray[np.uint64]:
@@ -105,30 +107,26 @@ class Lexicon:
 
     def __init__(self, texts: Sequence[str], kept: Path | None = None) -> None:
         """`kept` is a folder for the index, from which the next start reads it."""
-        self._texts = list(texts)
+        self._size = len(texts)
         self._index = _kept_index(texts, kept) if kept else _indexed(texts)
-        self._words: dict[int, frozenset[str]] = {}
 
     def scores(self, query: str) -> Vectors:
         """The BM25 score of every text, shape (texts,)."""
         index = self._index
-        scores = np.zeros(len(self._texts), dtype=np.float32)
+        scores = np.zeros(self._size, dtype=np.float32)
         for term in terms(query):
-            if (column := index.column(term)) is not None:
-                part = slice(index.starts[column], index.starts[column + 1])
-                scores[index.texts[part]] += index.data[part]
+            part = index.part(term)
+            scores[index.texts[part]] += index.data[part]
         return scores
 
-    def words(self, text: int) -> frozenset[str]:
-        """The stemmed content words of a text, by its number."""
-        if text not in self._words:
-            self._words[text] = frozenset(content_words(self._texts[text]))
-        return self._words[text]
+    def texts_with(self, word: str) -> NDArray[np.int32]:
+        """The numbers of the texts that have a stemmed word."""
+        return self._index.texts[self._index.part(word)]
 
     def known_share(self, query: str) -> float:
         """The share of the query's content words that occur in the texts; 1 for a query of none."""
         words = content_words(query)
-        known = sum(self._index.column(word) is not None for word in words)
+        known = sum(self.texts_with(word).size > 0 for word in words)
         return known / len(words) if words else 1.0
 
 

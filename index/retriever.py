@@ -171,7 +171,8 @@ class Retriever:
             )
         if lesson is not None:
             score = score + settings.lesson_prior * (self._lessons == lesson)
-        words = set(content_words(f"{context} {query}"))
+        words = sorted(set(content_words(f"{context} {query}")))
+        having = [self._lexicon.texts_with(word) for word in words]
         best = np.argsort(-score, kind="stable")[:k]
         hits = tuple(
             Hit(
@@ -184,7 +185,7 @@ class Retriever:
                 int(ranks["bm25"][i]),
                 _text(self.passages[i], int(closest[i])),
                 float(cosines[i]),
-                tuple(sorted(words & self._lexicon.words(i))),
+                tuple(word for word, texts in zip(words, having, strict=True) if i in texts),
             )
             for rank, i in enumerate(best, start=1)
         )

@@ -28,8 +28,12 @@ def test_the_share_of_known_words_is_counted_over_those_that_carry_meaning() -> 
     assert Lexicon(TEXTS).known_share("the zebra of tokens") == 0.5
 
 
-def test_the_words_of_a_text_are_its_content_words() -> None:
-    assert Lexicon(TEXTS).words(1) == frozenset(content_words(TEXTS[1]))
+def test_the_texts_with_a_word_are_those_whose_content_words_it_is_among() -> None:
+    lexicon = Lexicon(TEXTS)
+    words = {word for text in TEXTS for word in content_words(text)}
+    for word in words | {"zebra"}:
+        expected = [n for n, text in enumerate(TEXTS) if word in content_words(text)]
+        assert sorted(lexicon.texts_with(word)) == expected
 
 
 @pytest.mark.parametrize("query", [QUERY, "token token a token of text", "the", "zebra"])
