@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-DRAFT = 8
-"""Tokens of the longest draft. Nine tokens in one batch take as long as three or four by themselves."""
+DRAFT = 12
+"""Tokens of the longest draft. Thirteen in one batch take as long as three or four by themselves."""
 _LONGEST, _SHORTEST = 4, 2
 """Tokens of the runs that are looked up, the longest one first. A single token's follower is too
 rarely right: reading it in vain costs more than it saves."""
