@@ -29,7 +29,7 @@ def test_while_a_question_is_typed_most_of_its_prompt_is_read(tutor: Tutor) -> N
 
 
 def test_the_plain_way_is_asked_with_the_very_prompt(tutor: Tutor) -> None:
-    found = turns(tutor)
+    found = list(turns(tutor))
     for turn in found:
         text = "".join(map(tutor.engine.token_text, turn.prompt))
         assert all(message["content"] in text for message in turn.messages)

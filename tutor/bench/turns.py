@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,21 +52,19 @@ class Turn:
     first_word_ms: float
 
 
-def turns(tutor: Tutor, typed: bool = False) -> list[Turn]:
+def turns(tutor: Tutor, typed: bool = False) -> Iterator[Turn]:
     """A turn a question that is answered, traced as the app does, each a conversation of its own.
 
     With `typed` the tutor has read ahead for all of the question but its last word, as the app lets
     it while somebody types.
     """
-    found = []
     for question in (*QUESTIONS, *_asked()):
         if typed:
             draft = question.rpartition(" ")[0]
             tutor.read_ahead(draft, (), None, Sampling(max_tokens=TOKENS), Cancel())
             tutor.engine.preview(Sampling())  # comes after it
         if (turn := _turn(tutor, question)) is not None:
-            found.append(turn)
-    return found
+            yield turn
 
 
 def _asked() -> list[str]:
@@ -106,9 +104,9 @@ def _turn(tutor: Tutor, question: str) -> Turn | None:
 
 @dataclass(frozen=True, slots=True)
 class Warm:
-    """What a warm tutor does. `reading_ms` is what each turn's uncached tokens take to read, `plain_ms`
-    what the plain way takes to its first word, once after the turns and once after the typed ones:
-    the machine changes its speed."""
+    """What a warm tutor does. `reading_ms` is what each turn's uncached tokens take to read, measured
+    right after it, `plain_ms` what the plain way takes to its first word, once after the turns and once
+    after the typed ones: the machine changes its speed."""
 
     turns: list[Turn]
     typed: list[Turn]
@@ -145,13 +143,15 @@ def warm(tutor: Tutor) -> Warm:
     try:
         for question in _WARMING:
             _turn(tutor, question)
-        timed = turns(tutor)
-        reading = [_reading_ms(tutor.engine, turn) for turn in timed]
+        timed, reading = [], []
+        for turn in turns(tutor):
+            timed.append(turn)
+            reading.append(_reading_ms(tutor.engine, turn))
         beside = [plain.first_word_ms(turn.messages) for turn in timed]
         # The engine takes no more threads than others leave cores, and sees twice a second which.
         share().threads()
         time.sleep(_SETTLING)
-        typed = turns(tutor, typed=True)
+        typed = list(turns(tutor, typed=True))
         beside_typed = [plain.first_word_ms(turn.messages) for turn in typed]
     finally:
         plain.close()
