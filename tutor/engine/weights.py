@@ -6,13 +6,12 @@ training asks for this.
 
 from __future__ import annotations
 
-import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
 
 from tutor.engine.errors import ModelFileError
 from tutor.engine.imports import import_torch, made_to_stay
@@ -42,7 +41,10 @@ _LOADED: dict[str, Any] = {}
 
 
 def _load(gguf: Path, folder: Path, progress: Callable[[str, float], None]) -> Any:
-    progress("loading torch", 0.1)
+    if not folder.exists():
+        progress("converting the weights", 0.1)
+        _convert(gguf, folder)
+    progress("loading torch", 0.3)
     import_torch()
     import torch
     from transformers import AutoModelForCausalLM
@@ -50,11 +52,6 @@ def _load(gguf: Path, folder: Path, progress: Callable[[str, float], None]) -> A
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / "convert.lock"):
-        if not folder.exists():
-            progress("converting the weights", 0.3)
-            _convert(gguf, folder)
     progress("loading the weights", 0.8)
     with made_to_stay():
         model = AutoModelForCausalLM.from_pretrained(
@@ -65,20 +62,26 @@ def _load(gguf: Path, folder: Path, progress: Callable[[str, float], None]) -> A
 
 
 def _convert(gguf: Path, folder: Path) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    draft = folder.with_suffix(".part")
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            gguf.parent, gguf_file=gguf.name, dtype=torch.float32, local_files_only=True
-        )
-    # transformers raises many types for what it cannot read.
-    except Exception as error:
-        raise ModelFileError(f"transformers cannot read {gguf.name}: {error}") from error
-    # A model read from GGUF counts as quantized and would refuse to be saved; it is not any more.
-    model.hf_quantizer = None
-    model.config.__dict__.pop("quantization_config", None)
-    model.save_pretrained(draft)
-    draft.rename(folder)
+    """Has another process make `folder`, while this one imports torch. Raises ModelFileError."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    command = [
+        sys.executable,
+        "-m",
+        "tutor.engine.convert",
+        str(gguf.resolve()),
+        str(folder.resolve()),
+    ]
+    with subprocess.Popen(
+        command,
+        # Python looks for modules where it is started: not where the learner happens to be.
+        cwd=folder.parent,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as converting:
+        import_torch()
+        _, told = converting.communicate()
+    if converting.returncode:
+        why = told.strip().splitlines()[-1:] or [f"it ended with status {converting.returncode}"]
+        raise ModelFileError(f"transformers cannot read {gguf.name}: {why[0]}")
