@@ -59,12 +59,12 @@ def evidence(
     found: list[tuple[float, int, int, Evidence]] = []
     for hit in hits:
         cosines = retriever.sentence_vectors(hit.passage) @ vector
-        answered = _answered(hit.passage, retriever.question_vectors(hit.passage) @ vector)
+        answered = _answered(hit.passage, cosines, retriever.question_vectors(hit.passage) @ vector)
         for place, sentence in enumerate(hit.passage.sentences):
             shared = asked & set(content_words(sentence))
             score = (
                 COSINE_WEIGHT * float(cosines[place])
-                + ANSWERED_WEIGHT * float((cosines if answered is None else answered)[place])
+                + ANSWERED_WEIGHT * float(answered[place])
                 + OVERLAP_WEIGHT * len(shared) / max(len(asked), 1)
                 + FIRST_BONUS * (place == 0)
                 - RANK_COST * (hit.rank - 1)
@@ -94,16 +94,19 @@ def stating(passage: Passage) -> tuple[tuple[int, ...], ...]:
     return tuple(places[facts] for facts in passage.facts)
 
 
-def _answered(passage: Passage, cosines: Vectors) -> Vectors | None:
+def _answered(passage: Passage, cosines: Vectors, asked: Vectors) -> Vectors:
     """For each sentence the best cosine of a question that it answers, 0 where it answers none.
 
-    None for a passage of which no bank tells what its sentences answer.
+    `cosines` are those of the sentences, `asked` of the passage's questions. Where no bank tells
+    what its sentences answer, each answers what is worded like it, and the first one the questions.
     """
     stated = stating(passage)
     if not any(stated):
-        return None
+        best = cosines.copy()
+        best[0] = max(best[0], asked.max(initial=-1.0))
+        return best
     best = np.zeros(len(passage.sentences), dtype=np.float32)
-    for cosine, places in zip(cosines, stated, strict=True):
+    for cosine, places in zip(asked, stated, strict=True):
         for place in places:
             best[place] = max(best[place], cosine)
     return best

@@ -29,6 +29,11 @@ def test_a_question_about_itself_is_answered_from_the_file(
     assert figure in found.text and found.sources[0].lesson == 0
 
 
+def test_asked_how_it_is_stored_it_tells_that_before_what_quantization_is(tutor: Tutor) -> None:
+    found = answer(tutor, "How are you quantized?")
+    assert found.text.startswith(f"My model's weights are stored as {tutor.info.quantization}")
+
+
 def test_the_temperature_that_counts_now_is_told(tutor: Tutor) -> None:
     found = answer(tutor, "what is your temperature?", Sampling(temperature=1.3, max_tokens=4))
     assert "1.3" in found.text

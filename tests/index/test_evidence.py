@@ -31,6 +31,16 @@ def test_where_no_bank_tells_the_sentences_own_cosines_decide(retriever: Retriev
     ]
 
 
+def test_where_no_bank_tells_the_first_sentence_answers_the_passages_questions(
+    retriever: Retriever,
+) -> None:
+    (hit,) = retriever.search("what does min_p do", 1).hits
+    bare = replace(hit, passage=replace(hit.passage, facts=()))
+    for query in hit.passage.questions[::9]:
+        (best,) = evidence(retriever, query, [bare], 1)
+        assert best.sentence == hit.passage.sentences[0]
+
+
 def test_only_wanted_sentences_are_picked(retriever: Retriever) -> None:
     hits = retriever.search("what is a token", 3).hits
     first = evidence(retriever, "what is a token", hits, 3)[0]

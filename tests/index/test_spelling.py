@@ -19,6 +19,15 @@ def test_a_misspelled_word_becomes_the_courses_own(
     assert retriever.mended(typed) == meant
 
 
-@pytest.mark.parametrize("text", ["my grandmother likes bread", "GPT-4 vs Llama", "what is RoPE?"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my grandmother likes bread",
+        "GPT-4 vs Llama",
+        "what is RoPE?",
+        "what is a transistor",
+        "is my modem a hamster",
+    ],
+)
 def test_everyday_words_and_names_are_left_alone(retriever: Retriever, text: str) -> None:
     assert retriever.mended(text) == text

@@ -14,12 +14,17 @@ from index.retriever import Found
 from tutor.agent.turn import OWN
 from tutor.engine.events import Adapter
 from tutor.engine.gguf import ModelInfo
+from tutor.engine.prepare import NAME
 from tutor.engine.settings import Sampling
 
 TITLE = "The tutor's own model"
 NEARLY_THE_SAME = 0.9
 """The cosine from which a question is one of the own ones in other words."""
 SETTINGS = "How are your settings right now?"
+_SHIPPED = (
+    " They are shipped with 4 bits a weight, and were stored anew on this computer, once, because "
+    "its processor reads them faster that way."
+)
 
 
 def own_passages(info: ModelInfo) -> list[Passage]:
@@ -74,7 +79,8 @@ def own_passages(info: ModelInfo) -> list[Passage]:
         ),
         (
             "How are you quantized?",
-            f"My model's weights are stored as {info.quantization}, in a file of {file_mb:,.0f} MB.",
+            f"My model's weights are stored as {info.quantization}, in a file of {file_mb:,.0f} MB."
+            + (_SHIPPED if info.name == NAME else ""),
             ("what is your quantization", "how many bits do your weights have"),
         ),
         (
@@ -118,6 +124,7 @@ def settings_passage(sampling: Sampling, adapter: Adapter | None) -> Passage:
         "which settings do you use at the moment",
         "what seed are you on",
         "is an adapter active right now",
+        "which adapter is on",
     )
     return passage_from(OWN, TITLE, SETTINGS, text, asked)
 
