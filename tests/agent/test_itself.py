@@ -31,7 +31,9 @@ def test_a_question_about_itself_is_answered_from_the_file(
 
 def test_asked_how_it_is_stored_it_tells_that_before_what_quantization_is(tutor: Tutor) -> None:
     found = answer(tutor, "How are you quantized?")
-    assert found.text.startswith(f"My model's weights are stored as {tutor.info.quantization}")
+    first = found.text.partition(". ")[0]
+    assert first.startswith("My model's weights, shipped with about 4 bits each,")
+    assert f"stored as {tutor.info.quantization}" in first
 
 
 def test_the_temperature_that_counts_now_is_told(tutor: Tutor) -> None:

@@ -21,10 +21,6 @@ TITLE = "The tutor's own model"
 NEARLY_THE_SAME = 0.9
 """The cosine from which a question is one of the own ones in other words."""
 SETTINGS = "How are your settings right now?"
-_SHIPPED = (
-    " They are shipped with 4 bits a weight, and were stored anew on this computer, once, because "
-    "its processor reads them faster that way."
-)
 
 
 def own_passages(info: ModelInfo) -> list[Passage]:
@@ -33,6 +29,10 @@ def own_passages(info: ModelInfo) -> list[Passage]:
     heads = f"{info.heads} attention heads in each layer for the queries"
     if info.kv_heads != info.heads:
         heads += f" and {info.kv_heads} heads for the keys and values, so several queries share one"
+    shipped = why = ""
+    if info.name == NAME:
+        shipped = ", shipped with about 4 bits each,"
+        why = ", because this processor reads them faster that way"
     facts: Sequence[tuple[str, str, tuple[str, ...]]] = (
         (
             "Which model are you?",
@@ -79,8 +79,8 @@ def own_passages(info: ModelInfo) -> list[Passage]:
         ),
         (
             "How are you quantized?",
-            f"My model's weights are stored as {info.quantization}, in a file of {file_mb:,.0f} MB."
-            + (_SHIPPED if info.name == NAME else ""),
+            f"My model's weights{shipped} are stored as {info.quantization}, in a file of "
+            f"{file_mb:,.0f} MB{why}.",
             ("what is your quantization", "how many bits do your weights have"),
         ),
         (
