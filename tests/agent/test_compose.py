@@ -55,13 +55,23 @@ def test_of_a_few_long_exchanges_the_newest_stay(engine: Engine) -> None:
 
 
 def test_beside_notes_the_model_is_told_of_no_earlier_question(engine: Engine) -> None:
-    done = Exchange("Cut this: a b", "Two tokens.", request=True)
-    after, alone, requested = (
+    after, alone = (
         compose(engine, "What is a token?", ["A piece."], history, 160)
-        for history in (talk(3, 20), [], [*talk(3, 20), done])
+        for history in (talk(3, 20), [])
     )
     assert after == alone and "history" not in after.counts
-    assert 0 < requested.counts["history"] < 20
+
+
+def test_beside_notes_the_model_is_told_of_a_request_that_the_search_leads_back_to(
+    engine: Engine,
+) -> None:
+    done = Exchange("Cut this: a b", "Two tokens.", "4/what-is-a-token", request=True)
+    back, elsewhere = (
+        compose(engine, "Why two?", ["A piece."], [*talk(3, 20), done], 160, [found])
+        for found in ("4/what-is-a-token", "6/what-does-temperature-do")
+    )
+    assert 0 < back.counts["history"] < 20
+    assert "history" not in elsewhere.counts
 
 
 def test_of_a_request_the_model_is_told_the_first_paragraph(engine: Engine) -> None:

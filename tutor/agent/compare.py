@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from index.material import gathered
+from index.passages import Passage
 from tutor.agent.compose import compose
 from tutor.agent.ground import ground
 from tutor.agent.question import checked
@@ -139,7 +140,7 @@ def compare(
     found = tutor.retriever.search(question, PASSAGES, lesson, context)
     passages = [hit.passage for hit in found.hits]
     notes = gathered(tutor.retriever, found, context).notes
-    asked = _asked(tutor.engine, question, notes, columns, history)
+    asked = _asked(tutor.engine, question, notes, passages, columns, history)
     said: list[list[TokenEvent]] = [[] for _ in columns]
     stats: list[GenerationStats | None] = [None] * len(columns)
     cancel = cancel or Cancel()
@@ -170,15 +171,18 @@ def _asked(
     engine: Engine,
     question: str,
     notes: Sequence[str],
+    passages: Sequence[Passage],
     columns: Sequence[Column],
     history: Sequence[Exchange],
 ) -> list[tuple[list[int], Sampling]]:
     """The prompts, all after the same history: as much of it as all have room for together."""
     room = sum(column.sampling.max_tokens for column in columns)
     kinds = {column.rag for column in columns}
+    found = {passage.passage_id for passage in passages}
     while True:
         prompts = {
-            rag: compose(engine, question, notes if rag else [], history, room) for rag in kinds
+            rag: compose(engine, question, notes if rag else [], history, room, found)
+            for rag in kinds
         }
         asked = [(prompts[column.rag].tokens, column.sampling) for column in columns]
         dropped = max(prompt.dropped_exchanges for prompt in prompts.values())

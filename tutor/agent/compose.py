@@ -2,13 +2,13 @@
 
 Beside notes the model is told of no earlier question: the search knows what a follow-up stands on,
 and so small a model says more of its notes without (docs/experiments.md). What was just done on
-request it is told, the first paragraph: what was seen, without the tables. Where it speaks by
-itself, the older turns stay the same from one question to the next and are not read again.
+request it is told where the search leads back to it, the first paragraph: what was seen, without the
+tables. Where it speaks by itself, the older turns stay the same from one question to the next and are not read again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import prompts
 from tutor.agent.prompt import Part, Piece, Prompt
@@ -28,14 +28,15 @@ def compose(
     notes: Sequence[str],
     history: Sequence[Exchange],
     room: int,
+    found: Collection[str] = (),
 ) -> Prompt:
     """The prompt with `room` tokens kept for the answer, but never over half of the context.
 
-    What does not fit goes: the last notes, or the oldest exchanges, in blocks while more than one
+    `found` are the ids of the passages that the notes come from. What does not fit goes: the last notes, or the oldest exchanges, in blocks while more than one
     block is left. Raises EngineError where the question alone does not fit.
     """
     if notes:
-        history = [exchange for exchange in history[-1:] if exchange.request]
+        history = [e for e in history[-1:] if e.request and e.passage_id in found]
     limit = engine.n_ctx - min(room, engine.n_ctx // 2)
     n, oldest = len(history), _oldest(engine, history, limit)
     starts = {*range(0, n, _BLOCK), *range(max(n - _BLOCK, 0), n + 1)}

@@ -22,6 +22,7 @@ from tutor.agent.compose import compose, stable_prefix
 from tutor.agent.ground import ground
 from tutor.agent.itself import with_current
 from tutor.agent.perform import Asked, perform, performable
+from tutor.agent.prompt import Prompt
 from tutor.agent.question import QuestionError, checked
 from tutor.agent.router import Router
 from tutor.agent.telling import markdown
@@ -132,7 +133,7 @@ class Tutor:
         adapter = self.engine.adapter
         tokens: list[int] = []
         if not retrieved.refused:
-            prompt = compose(self.engine, question, retrieved.notes, history, settings.max_tokens)
+            prompt = self._prompt(question, retrieved, history, settings)
             # Without the lessons the model speaks as it does by itself, in circles too.
             stopping = Circling() if rag else None
             generation = self.engine.generate(
@@ -257,8 +258,18 @@ class Tutor:
         began = time.perf_counter()
         _, retrieved = self._search(question, history, lesson, settings, began)
         if retrieved.notes and not retrieved.refused:
-            prompt = compose(self.engine, question, retrieved.notes, history, settings.max_tokens)
+            prompt = self._prompt(question, retrieved, history, settings)
             self.engine.read_ahead(prompt.while_typed, cancel)
+
+    def _prompt(
+        self,
+        question: str,
+        retrieved: Retrieved,
+        history: Sequence[Exchange],
+        settings: Sampling,
+    ) -> Prompt:
+        found = {source.passage_id for source in retrieved.sources}
+        return compose(self.engine, question, retrieved.notes, history, settings.max_tokens, found)
 
     def _search(
         self,
