@@ -11,7 +11,7 @@ from tutor.engine.prepare import embedded_model_path
 from tutor.engine.weights import torch_model
 
 
-def test_a_file_is_converted_in_another_process_wherever_the_learner_is(
+def test_a_file_is_converted_wherever_the_learner_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path / "elsewhere" / "tutor"

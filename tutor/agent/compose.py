@@ -2,8 +2,9 @@
 
 Beside notes the model is told of no earlier question: the search knows what a follow-up stands on,
 and so small a model says more of its notes without (docs/experiments.md). What was just done on
-request it is told where the search leads back to it, the first paragraph: what was seen, without the
-tables. Where it speaks by itself, the older turns stay the same from one question to the next and are not read again.
+request it is told where the search leads back to it, the first paragraph: what was seen, without
+the tables. Where it speaks by itself, the older turns stay the same from one question to the next
+and are not read again.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def compose(
 ) -> Prompt:
     """The prompt with `room` tokens kept for the answer, but never over half of the context.
 
-    `found` are the ids of the passages that the notes come from. What does not fit goes: the last notes, or the oldest exchanges, in blocks while more than one
-    block is left. Raises EngineError where the question alone does not fit.
+    `found` are the ids of the passages that the notes come from. What does not fit goes: the last
+    notes, or the oldest exchanges, in blocks while more than one block is left. Raises EngineError where the question alone does not fit.
     """
     if notes:
         history = [e for e in history[-1:] if e.request and e.passage_id in found]

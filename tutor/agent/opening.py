@@ -33,8 +33,6 @@ def open_tutor(home: Home, settings: Settings, progress: Progress | None = None)
     def reading(done: float) -> None:
         report("reading the lessons", done)
 
-    path = model_path(home, settings, report)
-    report("loading the model", 0.0)
     # One thread beside ours: a third would take the core of either, where there are two.
     with ThreadPoolExecutor(1) as native:
         from index.encoder import prepared_encoder
@@ -44,6 +42,9 @@ def open_tutor(home: Home, settings: Settings, progress: Progress | None = None)
             return native.submit(prepared_encoder, home.cache, lambda done: reading(done / 2))
 
         encoder = prepared() if is_exported(home.cache / "encoder") else None
+        # Which file it is asks llama.cpp, whose import takes a while.
+        path = model_path(home, settings, report)
+        report("loading the model", 0.0)
 
         from tutor.engine.engine import Engine
 
