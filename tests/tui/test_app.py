@@ -16,6 +16,7 @@ from tutor.tui.app import TutorApp
 from tutor.tui.commands import COMMANDS
 from tutor.tui.composer import Composer
 from tutor.tui.conversation import SourceLink, Turn
+from tutor.tui.messages import Figures, Words
 from tutor.tui.reader import Reader
 from tutor.tui.sessions import SessionList
 from tutor.tui.status import StatusLine
@@ -218,6 +219,14 @@ async def test_asking_again_twice_quickly_takes_only_the_last_question_back(app:
         await wait_until(pilot, lambda: not app.chat.answering)
         assert questions(app) == [QUESTION, "What is a token?"]
         assert app.store.messages(1)[-1].state == "done"
+
+
+async def test_words_that_arrive_while_the_app_closes_do_it_no_harm(app: TutorApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        turn = await ask(pilot, QUESTION)
+        for _ in range(300):  # so many that the widgets are gone before all are shown
+            app.chat.post_message(Words(turn, "a", Figures(1, 0, 1, 1.0, 2048)))
+    assert not app.is_running  # what went wrong in it would have been raised here
 
 
 async def test_editing_twice_quickly_takes_only_the_last_question_back(app: TutorApp) -> None:

@@ -145,14 +145,13 @@ class TutorApp(TunableApp):
         self._tell(Loading(stage, done))
 
     def on_loading(self, event: Loading) -> None:
-        # None is left where the app is closing while the model still loads.
-        for line in self.query(StatusLine):
-            line.say(f"{event.stage} … {event.done:.0%}")
+        # Here and below: the app may be closing, its widgets gone, when a message arrives.
+        if self.is_running:
+            self.query_one(StatusLine).say(f"{event.stage} … {event.done:.0%}")
 
     def on_failed(self, event: Failed) -> None:
-        if event.turn is None:
-            for line in self.query(StatusLine):
-                line.say(event.reason)
+        if event.turn is None and self.is_running:
+            self.query_one(StatusLine).say(event.reason)
             self.complain(event.reason)
 
     def _show_lessons(self) -> None:
@@ -186,6 +185,8 @@ class TutorApp(TunableApp):
         self.action_command(event.name, event.argument)
 
     def on_progress(self, event: Progress) -> None:
+        if not self.is_running:
+            return
         self.query_one(StatusLine).show(event.figures)
         steps = [token.step for token in event.turn.events[-1:] if token.step]
         if not self.chat.answering:

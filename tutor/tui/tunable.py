@@ -77,7 +77,7 @@ class TunableApp(App[None]):
 
     async def on_opened(self, event: Opened) -> None:
         """From now on the tutor speaks, as the settings are now: they may have been turned since."""
-        if not self.query(StatusLine):  # the app is closing
+        if not self.is_running:
             return
         self.chat.tutor = tutor = event.tutor
         self.query_one(StatusLine).ready(tutor.info.name, tutor.n_ctx, tutor.engine.adapter)
