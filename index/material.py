@@ -22,6 +22,8 @@ _ASKING = re.compile(
     r"\b(?:(?P<open>how|what|why|which|whom?|whose|where|when)"
     r"|is|are|am|was|were|do|does|did|can|could|will|would|should|shall|may|might|must|has|have|had)\b"
 )
+_CUT = "… "
+"""Stands where a quote was cut."""
 _RUN = 8
 """Words in a row: a note that shares so many with another one makes an answer go in circles."""
 _CLAUSE = re.compile(r"[.!?;:]\s+")
@@ -39,7 +41,7 @@ class Material:
         """What the model speaks from, without markup: the card's answer, then the sentences that
         fit best, in reading order, none of which repeats another."""
         card = (without_markup(self.card.answer),) if self.card else ()
-        texts = [without_markup(e.sentence) for e in self.picked]
+        texts = [_opened(without_markup(e.sentence)) for e in self.picked]
         best: list[int] = []
         for n in sorted(range(len(texts)), key=lambda n: -self.picked[n].score):
             told = [*card, *(texts[m] for m in best)]
@@ -63,7 +65,7 @@ def gathered(retriever: Retriever, found: Found, context: str = "") -> Material:
     n = SENTENCES if card else SENTENCES + 1
     picked = evidence(retriever, found.query, found.hits, n, context, adds)
     if is_open:
-        picked = [replace(e, sentence=without_verdict(e.sentence, "… ")) for e in picked]
+        picked = [replace(e, sentence=without_verdict(e.sentence, _CUT)) for e in picked]
     return Material(card, tuple(picked))
 
 
@@ -80,8 +82,20 @@ def asks_openly(question: str) -> bool:
 
 def without_verdict(text: str, sign: str = "") -> str:
     """The text without the yes or no that it begins with; `sign` stands where a quote was cut."""
-    cut = _VERDICT.sub("", text, count=1) if _VERDICT.match(text) else text
-    return text if cut == text else sign + (cut if sign else cut[:1].upper() + cut[1:])
+    verdict = _VERDICT.match(text)
+    if not verdict:
+        return text
+    cut = sign + text[verdict.end() :]
+    return cut if sign else _capital(cut)
+
+
+def _opened(quote: str) -> str:
+    """A quote that was cut as a sentence of its own."""
+    return _capital(quote.removeprefix(_CUT)) if quote.startswith(_CUT) else quote
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def repeats(text: str, other: str) -> bool:

@@ -41,13 +41,13 @@ def test_what_the_card_says_is_not_said_again_beside_it(retriever: Retriever) ->
 
 
 def test_without_a_card_one_sentence_more_is_picked(retriever: Retriever) -> None:
-    found = material(retriever, "tell me about bananas")
+    found = material(retriever, "Are bananas yellow?")
     assert found.card is None and len(found.picked) == SENTENCES + 1
     assert set(found.notes) < {without_markup(e.sentence) for e in found.picked}
 
 
 def test_the_notes_are_the_sentences_that_fit_best_in_reading_order(retriever: Retriever) -> None:
-    found = material(retriever, "tell me about bananas")
+    found = material(retriever, "Are bananas yellow?")
     scores = sorted((e.score for e in found.picked), reverse=True)
     best = [without_markup(e.sentence) for e in found.picked if e.score >= scores[NOTES - 1]]
     assert list(found.notes) == best
@@ -62,6 +62,13 @@ def test_no_note_repeats_a_run_of_words_of_another(retriever: Retriever) -> None
         Evidence(passage, text, score) for text, score in ((told, 3), (again, 2), (new, 1))
     )
     assert Material(None, picked).notes == (told, new)
+
+
+def test_a_quote_that_was_cut_is_a_sentence_of_its_own_among_the_notes(
+    retriever: Retriever,
+) -> None:
+    quote = Evidence(retriever.passages[0], "… a model does not see the letters.", 1)
+    assert Material(None, (quote,)).notes == ("A model does not see the letters.",)
 
 
 def test_two_texts_repeat_each_other_from_eight_words_in_a_row_on() -> None:
