@@ -16,10 +16,14 @@ sentences (docs/experiments.md)."""
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A known question, its checked answer, and the passage that both belong to."""
+    """A known question, its checked answer, and the passage that both belong to.
+
+    `question` is the wording that is nearest, `asks` the one that the answer was written for.
+    """
 
     passage: Passage
     question: str
+    asks: str
     answer: str
     cosine: float
 
@@ -42,4 +46,6 @@ def nearest_card(retriever: Retriever, found: Found, context: str = "") -> Card 
     best = int(cosines.argmax())
     if cosines[best] < NEAR:
         return None
-    return Card(passage, passage.questions[best], passage.answers[best], float(cosines[best]))
+    answer = passage.answers[best]
+    asks = passage.questions[passage.answers.index(answer)]
+    return Card(passage, passage.questions[best], asks, answer, float(cosines[best]))

@@ -10,6 +10,7 @@ from index.evidence import Evidence, evidence
 from index.lexical import content_words
 from index.passages import without_markup
 from index.retriever import Found, Retriever
+from index.verdict import capital, same_verdict, without_verdict
 
 NOTES = 3
 """Texts that the model speaks from."""
@@ -17,16 +18,10 @@ SENTENCES = 3
 """Sentences that are quoted beside a card; without one it is one more."""
 _SAID = 0.8
 """The share of a sentence's content words that stand in the card's answer, if it says nothing new."""
-_VERDICT = re.compile(r"(?:yes|no)[,:]\s+", re.IGNORECASE)
-_ASKING = re.compile(
-    r"\b(?:(?P<open>how|what|why|which|whom?|whose|where|when)"
-    r"|is|are|am|was|were|do|does|did|can|could|will|would|should|shall|may|might|must|has|have|had)\b"
-)
 _CUT = "… "
 """Stands where a quote was cut."""
 _RUN = 8
 """Words in a row: a note that shares so many with another one makes an answer go in circles."""
-_CLAUSE = re.compile(r"[.!?;:]\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +48,8 @@ class Material:
 def gathered(retriever: Retriever, found: Found, context: str = "") -> Material:
     """The material for what was searched; `context` is the question before a follow-up."""
     card = nearest_card(retriever, found, context)
-    is_open = asks_openly(retriever.mended(found.query))
-    if card and is_open:
+    query = retriever.mended(found.query)
+    if card and not same_verdict(query, card.asks, card.answer):
         card = replace(card, answer=without_verdict(card.answer))
     said = set(content_words(card.answer)) if card else set()
 
@@ -64,38 +59,19 @@ def gathered(retriever: Retriever, found: Found, context: str = "") -> Material:
 
     n = SENTENCES if card else SENTENCES + 1
     picked = evidence(retriever, found.query, found.hits, n, context, adds)
-    if is_open:
-        picked = [replace(e, sentence=without_verdict(e.sentence, _CUT)) for e in picked]
-    return Material(card, tuple(picked))
 
+    def fitting(e: Evidence) -> Evidence:
+        # Beside a card's yes or no a second one would be that of another question.
+        if not card and same_verdict(query, e.passage.section, e.sentence):
+            return e
+        return replace(e, sentence=without_verdict(e.sentence, _CUT))
 
-def asks_openly(question: str) -> bool:
-    """Whether it asks how, what or why, or to be told something ("tell me about tokens"), so that
-    a yes or a no would be the answer to another one.
-
-    The first asking word of its last clause decides, and without one whether it is a question.
-    """
-    clause = _CLAUSE.split(question.lower().strip(" ?!.;:"))[-1]
-    first = _ASKING.search(clause)
-    return bool(first["open"]) if first else "?" not in question
-
-
-def without_verdict(text: str, sign: str = "") -> str:
-    """The text without the yes or no that it begins with; `sign` stands where a quote was cut."""
-    verdict = _VERDICT.match(text)
-    if not verdict:
-        return text
-    cut = sign + text[verdict.end() :]
-    return cut if sign else _capital(cut)
+    return Material(card, tuple(map(fitting, picked)))
 
 
 def _opened(quote: str) -> str:
     """A quote that was cut as a sentence of its own."""
-    return _capital(quote.removeprefix(_CUT)) if quote.startswith(_CUT) else quote
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return capital(quote.removeprefix(_CUT)) if quote.startswith(_CUT) else quote
 
 
 def repeats(text: str, other: str) -> bool:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from corpus.gold import load_gold
 from index.cards import nearest_card
 from index.evidence import Evidence
@@ -10,10 +8,8 @@ from index.material import (
     NOTES,
     SENTENCES,
     Material,
-    asks_openly,
     gathered,
     repeats,
-    without_verdict,
 )
 from index.passages import without_markup
 from index.retriever import Retriever
@@ -78,41 +74,6 @@ def test_two_texts_repeat_each_other_from_eight_words_in_a_row_on() -> None:
     assert not repeats("one two three four five six seven", "one two three four five six seven")
 
 
-@pytest.mark.parametrize(
-    "question",
-    [
-        "How does a seed work?",
-        "ok so what would you pick",
-        "My bot turns into word salad. Why?",
-        "up to what size do folks call one small?",
-        "There's no message, so how would I spot that",
-        "Tell me everything about attention",
-        "The one with the experts",
-    ],
-)
-def test_what_yes_or_no_cannot_answer_asks_openly(question: str) -> None:
-    assert asks_openly(question)
-
-
-@pytest.mark.parametrize(
-    "question",
-    [
-        "Does a model know what it says?",
-        "They work the way our heads do, true?",
-        "For sorting mails, is a little one really a match?",
-        "and can it count",
-    ],
-)
-def test_a_question_for_yes_or_no_does_not_ask_openly(question: str) -> None:
-    assert not asks_openly(question)
-
-
-def test_a_verdict_is_cut_and_the_cut_of_a_quote_is_shown() -> None:
-    assert without_verdict("No, a model forgets.") == "A model forgets."
-    assert without_verdict("Yes, it can.", "… ") == "… it can."
-    assert without_verdict("No person chooses them.") == "No person chooses them."
-
-
 def test_an_open_question_is_answered_without_another_questions_yes_or_no(
     retriever: Retriever,
 ) -> None:
@@ -121,3 +82,19 @@ def test_an_open_question_is_answered_without_another_questions_yes_or_no(
         found = material(retriever, question)
         texts = [e.sentence for e in found.picked] + ([found.card.answer] if found.card else [])
         assert not [text for text in texts if text.startswith(("Yes,", "No,"))]
+
+
+def test_a_question_the_other_way_round_is_answered_without_the_known_ones_yes_or_no(
+    retriever: Retriever,
+) -> None:
+    known = material(retriever, "is it impossible to beat a giant model with a small one?").card
+    turned = material(retriever, "can a tiny model ever beat a giant one").card
+    assert known is not None and known.answer.startswith("No, ")
+    assert turned is not None and not turned.answer.startswith(("Yes, ", "No, "))
+
+
+def test_beside_a_card_no_quote_begins_with_a_yes_or_no_of_its_own(retriever: Retriever) -> None:
+    for question in [q.question for q in load_gold("train") if q.kind == "yes-no"][:120]:
+        found = material(retriever, question)
+        assert found.card is not None
+        assert not [e for e in found.picked if e.sentence.startswith(("Yes,", "No,"))]
