@@ -30,6 +30,20 @@ def test_a_claim_is_supported_only_where_a_passage_says_so(
     assert sentence.supported is supported
 
 
+def test_a_sentence_that_the_answer_quotes_is_put_down_to_the_passage_it_stands_in(
+    tutor: Tutor,
+) -> None:
+    first, second = (hit.passage for hit in tutor.retriever.search("What is the KV cache?", 2).hits)
+    shown = f"{first.sentences[0]} [1] {second.sentences[0]} [2]"
+    sentences = ground(
+        f"{second.sentences[0]} {first.sentences[0]}",
+        shown,
+        [first, second],
+        tutor.retriever.encoder,
+    )
+    assert [s.passage_id for s in sentences] == [second.passage_id, first.passage_id]
+
+
 @pytest.fixture(scope="module")
 def passed(encoder: Encoder) -> dict[str, list[bool]]:
     """Whether each labelled sentence passes the check against its own section, by kind."""

@@ -88,12 +88,15 @@ def ground(
     if not passages:
         return tuple(Sentence(claim, False, None) for claim in claims)
     grounds = [(p, sentence) for p in passages for sentence in p.sentences]
+    ours = len(grounds)
     grounds += [(passages[0], s) for s in split_sentences(CITATION.sub("", shown))]
     # (claims, 384) @ (384, grounds): cosines, since the encoder's vectors have length one.
     cosines = encoder.encode(claims) @ encoder.encode([s for _, s in grounds]).T
     found = []
     for claim, row in zip(claims, cosines, strict=True):
-        near = [grounds[i] for i in row.argsort()[::-1] if row[i] >= MIN_COSINE]
+        # What the answer quotes stands in a passage too, which is told then.
+        order = sorted(range(len(grounds)), key=lambda i: (i >= ours, -row[i]))
+        near = [grounds[i] for i in order if row[i] >= MIN_COSINE]
         support = _supporting(claim, near) or _jointly(claim, near)
         found.append(Sentence(claim, support is not None, support.passage_id if support else None))
     return tuple(found)
