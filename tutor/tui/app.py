@@ -237,7 +237,7 @@ class TutorApp(TunableApp):
 
     def on_did(self, event: Did) -> None:
         """Opens what a request asked for; Textual calls the base class's handler too."""
-        if event.performed.screen:
+        if event.performed.screen and self.is_running:
             self.call_later(self.action_command, event.performed.screen, event.performed.about)
 
     # Commands

@@ -48,6 +48,8 @@ class TunableApp(App[None]):
         theme = self.settings.theme
         if theme != before.theme and theme in self.available_themes:
             self.theme = theme
+        if not self.is_running:  # kept all the same
+            return
         told = effect(before.sampling, self.sampling, None, None)
         self.query_one(DecodingPanel).show(self.settings, told)
         if _variant(before) != _variant(self.settings):
@@ -70,7 +72,7 @@ class TunableApp(App[None]):
             self.post_message(Previewed(found[1].step, told))
 
     def on_previewed(self, event: Previewed) -> None:
-        if self.chat.tutor and not self.chat.answering:
+        if self.is_running and self.chat.tutor and not self.chat.answering:
             text = self.chat.tutor.engine.token_text
             self.query_one(Picture).show(event.step, text, drawn=False)
             self.query_one(DecodingPanel).show(self.settings, event.effect)
@@ -107,6 +109,8 @@ class TunableApp(App[None]):
             self.post_message(Swapped(tutor.engine.adapter))
 
     def on_swapped(self, event: Swapped) -> None:
+        if not self.is_running:
+            return
         if event.fault and event.before:
             self.complain(event.fault)
             kept = event.before
