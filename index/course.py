@@ -23,10 +23,10 @@ from index import passages
 from index.kept import keep_text, kept_text
 from index.passages import Passage
 
-_Known: TypeAlias = tuple[tuple[str, ...], str, tuple[tuple[str, ...], ...]]
-"""A question of the bank: its wordings, its answer, the facts that an answer must state."""
+_Known: TypeAlias = tuple[tuple[str, ...], str, tuple[int, ...]]
+"""A question of the bank: its wordings, its answer, the places of the sentences that state it."""
 _Kept: TypeAlias = tuple[str, int, str, str, str, tuple[str, ...], tuple[_Known, ...]]
-"""A passage with its questions; as they are in a Passage, each wording repeats answer and facts."""
+"""A passage with its questions; as they are in a Passage, each wording repeats answer and places."""
 _KEPT = TypeAdapter(tuple[tuple[_Kept, ...], tuple[str, ...]])
 
 
@@ -81,10 +81,10 @@ def _state() -> Sequence[str] | None:
 
 
 def _packed(passage: Passage) -> _Kept:
-    asked = zip(passage.questions, passage.answers, passage.facts, strict=True)
+    asked = zip(passage.questions, passage.answers, passage.stated, strict=True)
     known = tuple(
-        (tuple(question for question, _, _ in some), answer, facts)
-        for (answer, facts), some in groupby(asked, lambda one: one[1:])
+        (tuple(question for question, _, _ in some), answer, stated)
+        for (answer, stated), some in groupby(asked, lambda one: one[1:])
     )
     p = passage
     return p.passage_id, p.lesson, p.title, p.section, p.text, p.sentences, known
@@ -101,5 +101,5 @@ def _unpacked(kept: _Kept) -> Passage:
         sentences,
         tuple(question for questions, _, _ in known for question in questions),
         tuple(answer for questions, answer, _ in known for _ in questions),
-        tuple(facts for questions, _, facts in known for _ in questions),
+        tuple(stated for questions, _, stated in known for _ in questions),
     )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
-from corpus.gold import states
 from index.encoder import Vectors
 from index.lexical import content_words
 from index.passages import Passage
@@ -77,36 +75,18 @@ def evidence(
     return [item[3] for item in sorted(best, key=lambda item: item[1:3])]
 
 
-@lru_cache(maxsize=1024)
-def stating(passage: Passage) -> tuple[tuple[int, ...], ...]:
-    """For each question of the bank the places of the sentences that state a fact of its answer.
-
-    Found when it is asked for: for all passages it would take a fifth of a second of every start.
-    """
-    places = {
-        facts: tuple(
-            n
-            for n, sentence in enumerate(passage.sentences)
-            if any(states(sentence, fact) for fact in facts)
-        )
-        for facts in set(passage.facts)  # several wordings of a question share them
-    }
-    return tuple(places[facts] for facts in passage.facts)
-
-
 def _answered(passage: Passage, cosines: Vectors, asked: Vectors) -> Vectors:
     """For each sentence the best cosine of a question that it answers, 0 where it answers none.
 
     `cosines` are those of the sentences, `asked` of the passage's questions. Where no bank tells
     what its sentences answer, each answers what is worded like it, and the first one the questions.
     """
-    stated = stating(passage)
-    if not any(stated):
+    if not any(passage.stated):
         best = cosines.copy()
         best[0] = max(best[0], asked.max(initial=-1.0))
         return best
     best = np.zeros(len(passage.sentences), dtype=np.float32)
-    for cosine, places in zip(asked, stated, strict=True):
+    for cosine, places in zip(asked, passage.stated, strict=True):
         for place in places:
             best[place] = max(best[place], cosine)
     return best

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -51,14 +51,15 @@ def stem(word: str) -> str:
     return word
 
 
-def content_words(text: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def content_words(text: str) -> tuple[str, ...]:
     """The stemmed words of a text that carry meaning, in order."""
     found: list[str] = []
     stop = _stop_words()
     for word in _WORD.findall(text.lower()):
         parts = word.split("-") if "-" in word else [word]
         found += [stem(part) for part in parts if part not in stop]
-    return found
+    return tuple(found)
 
 
 def terms(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from corpus import Lesson, Section
-from corpus.gold import GoldQuestion
+from corpus.gold import GoldQuestion, states
 
 # A sentence ends at . ! or ? before white space and a capital, digit, quote or code; not after
 # an ellipsis, an abbreviation or an initial.
@@ -37,8 +37,8 @@ class Passage:
     """What learners asked that this section answers: the question bank's wordings."""
     answers: tuple[str, ...]
     """The bank's checked answer to each of the questions; empty where there is no bank."""
-    facts: tuple[tuple[tuple[str, ...], ...], ...] = ()
-    """For each of the questions the facts that its answer must state, each in several phrasings."""
+    stated: tuple[tuple[int, ...], ...] = ()
+    """For each of the questions the places of the sentences that state a fact of its answer."""
 
     @property
     def own_texts(self) -> list[str]:
@@ -123,7 +123,13 @@ def _with_cards(lesson: Lesson, section: Section, cards: Sequence[GoldQuestion])
         [asked for card in cards for asked in card.asked],
         [card.answer or "" for card in cards for _ in card.asked],
     )
-    return replace(passage, facts=tuple(card.facts for card in cards for _ in card.asked))
+    stating = [_stating(passage.sentences, card.facts) for card in cards for _ in card.asked]
+    return replace(passage, stated=tuple(stating))
+
+
+def _stating(sentences: Sequence[str], facts: Sequence[Sequence[str]]) -> tuple[int, ...]:
+    """The places of the sentences that state one of the facts."""
+    return tuple(n for n, text in enumerate(sentences) if any(states(text, f) for f in facts))
 
 
 def passage_from(

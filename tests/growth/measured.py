@@ -169,7 +169,7 @@ def measure_store(copies: int) -> Stored:
 def _without_bank(passages: Sequence[Passage], vectors: Vectors) -> tuple[list[Passage], Vectors]:
     """The lessons' own texts alone."""
     kept = [n < p.question_rows.start for p in passages for n in range(p.question_rows.stop)]
-    return [replace(p, questions=(), answers=(), facts=()) for p in passages], vectors[kept]
+    return [replace(p, questions=(), answers=(), stated=()) for p in passages], vectors[kept]
 
 
 def copied(

@@ -31,7 +31,7 @@ def test_what_was_kept_is_the_course_as_it_is_read(tmp_path: Path, files: Path) 
     assert load_course(tmp_path / "cache") == read
     assert load_course(tmp_path / "cache") == read
     assert len(read.unanswered) > 1_000
-    assert any(len(set(passage.facts)) > 1 for passage in read.passages)
+    assert any(len(set(passage.stated)) > 1 for passage in read.passages)
 
 
 def test_a_course_that_was_read_before_is_not_parsed_again(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from corpus.gold import load_gold, states
-from index.course import load_course
-from index.evidence import evidence, stating
+from index.evidence import evidence
 from index.retriever import Retriever
 
 
@@ -23,7 +22,7 @@ def test_a_known_question_picks_the_sentence_that_states_its_answer(retriever: R
 def test_where_no_bank_tells_the_sentences_own_cosines_decide(retriever: Retriever) -> None:
     query = "what does min_p do"
     (hit,) = retriever.search(query, 1).hits
-    bare = replace(hit, passage=replace(hit.passage, facts=()))
+    bare = replace(hit, passage=replace(hit.passage, stated=()))
     vector = retriever.encoder.encode_one(retriever.mended(query))
     best = int((retriever.sentence_vectors(hit.passage) @ vector).argmax())
     assert hit.passage.sentences[best] in [
@@ -35,7 +34,7 @@ def test_where_no_bank_tells_the_first_sentence_answers_the_passages_questions(
     retriever: Retriever,
 ) -> None:
     (hit,) = retriever.search("what does min_p do", 1).hits
-    bare = replace(hit, passage=replace(hit.passage, facts=()))
+    bare = replace(hit, passage=replace(hit.passage, stated=()))
     for query in hit.passage.questions[::9]:
         (best,) = evidence(retriever, query, [bare], 1)
         assert best.sentence == hit.passage.sentences[0]
@@ -48,16 +47,3 @@ def test_only_wanted_sentences_are_picked(retriever: Retriever) -> None:
         retriever, "what is a token", hits, 3, wanted=lambda e: e.sentence != first.sentence
     )
     assert len(others) == 3 and first.sentence not in [e.sentence for e in others]
-
-
-def test_every_question_of_the_bank_points_to_the_sentences_that_state_its_facts() -> None:
-    passages = load_course().passages
-    assert all(len(stating(p)) == len(p.questions) for p in passages)
-    card = next(c for c in load_gold("train") if c.id == "6-train-03")
-    passage = next(p for p in passages if p.passage_id == card.section)
-    places = stating(passage)[passage.questions.index(card.question)]
-    assert places == tuple(
-        n
-        for n, sentence in enumerate(passage.sentences)
-        if any(states(sentence, fact) for fact in card.facts)
-    )

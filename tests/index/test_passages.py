@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from corpus import load_lessons
+from corpus.gold import load_gold, states
 from index.passages import passages_of, split_sentences, without_markup
 
 
@@ -37,3 +38,16 @@ def test_a_passage_cut_into_other_sentences_has_another_digest() -> None:
     passage = passages_of(load_lessons()[:1])[0]
     joined = (" ".join(passage.sentences[:2]), *passage.sentences[2:])
     assert replace(passage, sentences=joined).digest != passage.digest
+
+
+def test_every_question_of_the_bank_points_to_the_sentences_that_state_its_facts() -> None:
+    bank = load_gold("train")
+    passages = passages_of(load_lessons(), bank)
+    assert all(len(p.stated) == len(p.questions) for p in passages)
+    card = next(c for c in bank if c.id == "6-train-03")
+    passage = next(p for p in passages if p.passage_id == card.section)
+    assert passage.stated[passage.questions.index(card.question)] == tuple(
+        n
+        for n, sentence in enumerate(passage.sentences)
+        if any(states(sentence, fact) for fact in card.facts)
+    )

@@ -10,6 +10,8 @@ and are not read again.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import accumulate, groupby
+from operator import itemgetter
 
 import prompts
 from tutor.agent.prompt import Part, Piece, Prompt
@@ -119,13 +121,7 @@ def _last_message(
             if at >= 0:
                 start = at + len(wanted)
                 owner[at:start] = [part] * len(wanted)  # type: ignore[list-item]
-    pieces: list[Piece] = []
-    offset = 0
-    for id, size in zip(ids, map(len, each), strict=True):
-        part = owner[offset + size // 2]
-        offset += size
-        if pieces and pieces[-1].part == part:
-            pieces[-1] = Piece(part, (*pieces[-1].ids, id))
-        else:
-            pieces.append(Piece(part, (id,)))
-    return pieces
+    starts = accumulate(map(len, each), initial=0)
+    parts = [owner[start + len(token) // 2] for token, start in zip(each, starts, strict=False)]
+    runs = groupby(zip(parts, ids, strict=True), key=itemgetter(0))
+    return [Piece(part, tuple(id for _, id in run)) for part, run in runs]

@@ -43,19 +43,8 @@ def render_chat(
     `tokenize(text, special)` cuts text into ids. Raises ModelFileError for a template that does
     not render, EngineError where it drops a message.
     """
-    stand_ins = [
-        {"role": message.role, "content": f"\ue000{n}\ue001"} for n, message in enumerate(messages)
-    ]
-    try:
-        parts = _parts(stand_ins, template, framing)
-    except EngineError:
-        if [message.role for message in messages[:2]] != ["system", "user"]:
-            raise
-        system, first, *others = stand_ins
-        first = {"role": "user", "content": f"{system['content']}\n\n{first['content']}"}
-        parts = _parts([first, *others], template, framing)
     segments: list[Segment] = []
-    for n, part in enumerate(parts):
+    for n, part in enumerate(_rendered(tuple(m.role for m in messages), template, framing)):
         if n % 2:
             content = tokenize(messages[int(part)].content, False)
             segments.append(Segment(int(part), tuple(content)))
@@ -67,7 +56,22 @@ def render_chat(
     return segments
 
 
-def _parts(stand_ins: list[dict[str, str]], template: str, framing: Framing) -> list[str]:
+@lru_cache(maxsize=64)
+def _rendered(roles: tuple[str, ...], template: str, framing: Framing) -> tuple[str, ...]:
+    """The template's own text between messages of these roles: with placeholders for their contents
+    it is the same at every question."""
+    stand_ins = [{"role": role, "content": f"\ue000{n}\ue001"} for n, role in enumerate(roles)]
+    try:
+        return _parts(stand_ins, template, framing)
+    except EngineError:
+        if roles[:2] != ("system", "user"):
+            raise
+    system, first, *others = stand_ins
+    first = {"role": "user", "content": f"{system['content']}\n\n{first['content']}"}
+    return _parts([first, *others], template, framing)
+
+
+def _parts(stand_ins: list[dict[str, str]], template: str, framing: Framing) -> tuple[str, ...]:
     """The rendered template: its own text and, at every odd place, the number of a message."""
     try:
         text = _compiled(template).render(
@@ -83,4 +87,4 @@ def _parts(stand_ins: list[dict[str, str]], template: str, framing: Framing) -> 
     wanted = _PLACEHOLDER.findall("".join(message["content"] for message in stand_ins))
     if sorted(parts[1::2]) != sorted(wanted):
         raise EngineError("the model's chat template leaves out or doubles a message")
-    return parts
+    return tuple(parts)

@@ -95,6 +95,8 @@ class Model:
         self._asking: tuple[Any, int] | None = None
         self._row = ctypes.c_float * self.n_vocab
         self._reading = threading.Lock()
+        # Those that were asked for: a prompt asks for hundreds, and mostly for the same.
+        self._pieces: dict[int, bytes] = {}
 
     def close(self) -> None:
         # Whoever reads the vocabulary on another thread reads it to the end.
@@ -127,13 +129,15 @@ class Model:
 
     def token_bytes(self, id: int) -> bytes:
         """The bytes that a token stands for; control tokens give their name."""
+        if (known := self._pieces.get(id)) is not None:
+            return known
         room = 256
         while True:
             buffer = ctypes.create_string_buffer(room)
             with self._reading:
                 size = llama_cpp.llama_token_to_piece(self._open_vocab(), id, buffer, room, 0, True)
             if size >= 0:
-                return buffer.raw[:size]
+                return self._pieces.setdefault(id, buffer.raw[:size])
             room = -size
 
     def token(self, id: int) -> Token:
