@@ -23,7 +23,8 @@ _BIASED = re.compile(
 """A negation that asks for assent ("isn't it true", "..., doesn't it?", "..., no?") and negates nothing."""
 _NEGATION = re.compile(
     r"\b(?:no|not|never|none|nothing|nobody|nowhere|without|neither|nor|cannot|cant|dont|doesnt|didnt|isnt|arent"
-    r"|wasnt|wont|impossible|unable|hopeless|pointless|useless|unnecessary|bad|wrong|mistake|myth|always)\b|n't\b"
+    r"|wasnt|wont|impossible|unable|hopeless|pointless|useless|unnecessary|bad|wrong|mistake|myth|always"
+    r"|worry|worried|problem|broken|afraid)\b|n't\b"
 )
 """What turns an answer round, or may ("always enough")."""
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")

@@ -61,6 +61,7 @@ def test_a_yes_or_no_fits_what_asks_the_same_in_other_words(question: str, known
         ("can i run it without a gpu", "Does this tutor need a graphics card?"),
         ("Is letting it write my examples a bad idea?", "Can I let it write my examples?"),
         ("shall I take the plain one or the chat one", "Is the chat template used?"),
+        ("my curve has zigzags, should I be worried?", "Are zigzags normal?"),
         ("are 300 tokens enough?", "Are 4,096 tokens enough?"),
         ("how does a seed work?", "Does a seed work?"),
     ],
