@@ -27,6 +27,10 @@ from index.spelling import Spelling
 
 _FEW_WORDS = 2
 """Content words up to which a question says too little to be judged without the one before."""
+_SHORT = 3
+"""Content words up to which a question leans on the one before, which then counts `_LEANING` times
+as much."""
+_LEANING = 2.5
 RRF_K = 60
 """The constant of reciprocal rank fusion (Cormack et al., 2009)."""
 Places = NDArray[np.int64]
@@ -154,9 +158,11 @@ class Retriever:
         if context:
             share, joint = settings.context_weight, f"{context} {query}"
             together = self._dense(joint)[2]
-            dense = (1 - share) * dense + share * together
-            if len(content_words(query)) <= _FEW_WORDS:
+            if (n_words := len(content_words(query))) <= _SHORT:
+                share *= _LEANING
+            if n_words <= _FEW_WORDS:
                 nearest, aside = float(together.max()), self._nearest_aside(joint)
+            dense = (1 - share) * dense + share * together
             bm25 = (1 - share) * bm25 + share * self._lexicon.scores(joint)
         ranks = {"dense": _ranks(dense), "bm25": _ranks(bm25)}
         if settings.mode == "dense":

@@ -35,5 +35,9 @@ class Retrieval(BaseModel):
         0.3, ge=0, le=10, description="For the open lesson, in standard deviations."
     )
     context_weight: float = Field(
-        0.3, ge=0, le=1, description="Of the question after the one before, against it alone."
+        0.2,
+        ge=0,
+        le=0.4,
+        description="Of the question after the one before, against it alone; two and a half times as "
+        "much where it has few words.",
     )

@@ -43,6 +43,26 @@ def test_a_follow_up_is_searched_with_its_topic(retriever: Retriever) -> None:
     assert any("minibatch" in hit.passage.passage_id for hit in hits)
 
 
+def test_a_question_of_few_words_leans_more_on_the_one_before(retriever: Retriever) -> None:
+    context, share = "what is quantization", retriever.settings.context_weight
+
+    def weight(query: str) -> float:
+        alone, before, both = (
+            {hit.passage.passage_id: hit.dense for hit in found.hits}
+            for found in (
+                retriever.search(query, 300),
+                retriever.search(f"{context} {query}", 300),
+                retriever.search(query, 300, context=context),
+            )
+        )
+        place = max(alone, key=lambda id: abs(before[id] - alone[id]))
+        return (both[place] - alone[place]) / (before[place] - alone[place])
+
+    assert weight("does it hurt the answers") == pytest.approx(2.5 * share, abs=1e-3)
+    longer = "which tasks of a small language model suffer first"
+    assert weight(longer) == pytest.approx(share, abs=1e-3)
+
+
 def test_the_same_query_gives_the_same_scores(retriever: Retriever) -> None:
     assert retriever.search("adapters") == retriever.search("adapters")
 
