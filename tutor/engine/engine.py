@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,8 +74,6 @@ class Engine:
         found = path.stat()
         self._weights = (llama_cpp.__version__, path.resolve(), found.st_size, found.st_mtime_ns)
         self.n_ctx = self._model.n_ctx
-        # A prompt is cut anew at every draft of its question: most of it stays the same.
-        self._cut = lru_cache(maxsize=32)(self._model.tokenize)
         self._adapters = Adapters(self._model)
         self._memory = Memory(self._model)
         # What the last answer said, and the logits after it: for a preview of the next token.
@@ -111,7 +108,7 @@ class Engine:
 
     def tokenize(self, text: str, special: bool = False) -> list[int]:
         """Token ids; control tokens are recognised only with `special`."""
-        return list(self._cut(text, special=special))
+        return self._model.tokenize(text, special=special)
 
     def tokens(self, text: str, special: bool = False) -> list[Token]:
         return [self._model.token(id) for id in self.tokenize(text, special)]

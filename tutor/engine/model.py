@@ -10,6 +10,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,8 @@ class Model:
         self._asking: tuple[Any, int] | None = None
         self._row = ctypes.c_float * self.n_vocab
         self._reading = threading.Lock()
-        # Those that were asked for: a prompt asks for hundreds, and mostly for the same.
+        # Most texts and tokens of a prompt stay the same from one draft of its question to the next.
+        self._ids = lru_cache(maxsize=32)(self._cut)
         self._pieces: dict[int, bytes] = {}
 
     def close(self) -> None:
@@ -116,6 +118,9 @@ class Model:
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of `text`; control tokens are recognised only with `special`."""
+        return list(self._ids(text, special))
+
+    def _cut(self, text: str, special: bool) -> tuple[int, ...]:
         data = text.encode("utf-8", "replace")
         size = len(data) + 16
         buffer = (llama_cpp.llama_token * size)()
@@ -125,7 +130,7 @@ class Model:
             )
         if count < 0:
             raise EngineError("the text could not be cut into tokens")
-        return list(buffer[:count])
+        return tuple(buffer[:count])
 
     def token_bytes(self, id: int) -> bytes:
         """The bytes that a token stands for; control tokens give their name."""
