@@ -30,7 +30,7 @@ _FEW_WORDS = 2
 _SHORT = 3
 """Content words up to which a question leans on the one before, which then counts `_LEANING` times
 as much."""
-_LEANING = 2.5
+_LEANING = 1.5
 RRF_K = 60
 """The constant of reciprocal rank fusion (Cormack et al., 2009)."""
 Places = NDArray[np.int64]

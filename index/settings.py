@@ -37,7 +37,7 @@ class Retrieval(BaseModel):
     context_weight: float = Field(
         0.2,
         ge=0,
-        le=0.4,
-        description="Of the question after the one before, against it alone; two and a half times as "
-        "much where it has few words.",
+        le=0.6,
+        description="Of the question after the one before, against it alone; half as much again where "
+        "it has few words.",
     )
