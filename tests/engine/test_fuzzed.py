@@ -181,6 +181,12 @@ def flipped(head: bytes, draw: random.Random) -> bytes:
     return bytes(data)
 
 
+def held(token: str) -> bytes:
+    """A token as the file holds it."""
+    data = token.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
 LAST = "output_norm.weight"
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "another magic": lambda head: b"GGML" + head[4:],
@@ -221,8 +227,13 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "tensor of an unknown type": lambda head: put(head, after(head, LAST) + 12, "I", 99),
     "tensor far away": lambda head: put(head, after(head, LAST) + 16, "Q", (1 << 64) - 32),
     "tensor twice": lambda head: head.replace(b"blk.0.attn_q.weight", b"blk.0.attn_k.weight"),
+    "token twice": lambda head: head.replace(held("Ġtoken"), held("Ġwater"), 1),
     "template that ends early": lambda head: head.replace(b"{% endfor %}", b"{% endfor  ", 1),
 }
+
+
+def test_two_tokens_that_are_the_same_are_told(models: Loader, head: bytes, tmp_path: Path) -> None:
+    assert "a token stands twice" in str(models.load(model(tmp_path, DAMAGES["token twice"](head))))
 
 
 def test_a_model_without_damage_loads(models: Loader, head: bytes, tmp_path: Path) -> None:

@@ -113,8 +113,8 @@ class _Reader:
         self.at += length
         return self.data[self.at - length : self.at].decode("utf-8", "replace")
 
-    def value(self, kind: int) -> Any:
-        """A metadata value, of an array its length."""
+    def value(self, kind: int, distinct: bool = False) -> Any:
+        """A metadata value, of an array its length; no text of it stands twice with `distinct`."""
         if kind == _STRING:
             return self.text()
         if kind != _ARRAY:
@@ -128,8 +128,15 @@ class _Reader:
             if kind != _STRING:
                 raise ValueError("nested arrays are not expected")
             at, data, length = self.at, self.data, struct.Struct("<Q").unpack_from
-            for _ in range(count):
-                at += 8 + length(data, at)[0]
+            texts = set()
+            for n in range(count):
+                begin = at + 8
+                at = begin + length(data, at)[0]
+                if distinct:
+                    # llama.cpp reads up to a zero byte, and gives every empty one its own name.
+                    texts.add(data[begin:at].partition(b"\0")[0] or n)
+            if distinct and len(texts) < count:
+                raise ValueError("a token stands twice")
             self.at = at
         return count
 
@@ -179,7 +186,8 @@ def _read(reader: _Reader, size: int) -> Header:
         if key in meta:
             raise ValueError("a key stands twice")
         kinds[key] = reader.scalar("I")
-        meta[key] = reader.value(kinds[key])
+        # llama.cpp ends the process where two tokens are the same.
+        meta[key] = reader.value(kinds[key], distinct=key == "tokenizer.ggml.tokens")
     found: dict[str, tuple[tuple[int, ...], int, int]] = {}
     for _ in range(n_tensors):
         name = reader.text()
