@@ -250,7 +250,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # numpy's threads wait by spinning after a product, on the cores that then read the prompt:
     # 2 ** 4 cycles are the least.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
-    # llama.cpp's wait so between the nodes of a graph, which takes microseconds, and went on for
+    # llama.cpp's wait so between the nodes of a graph, which takes microseconds, and would go on for
     # milliseconds after it: on the cores that the next question is searched with.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:

@@ -69,7 +69,7 @@ class ProjectLoopInput(DemoInput):
             Retrieval.model_validate({knob: value})
         except ValidationError as error:
             field = Retrieval.model_fields[knob]
-            told = " or ".join(choices(field)) or takes(field)
+            told = " or ".join(choices(field)) or takes(field).rstrip(".")
             raise ValueError(f"{knob} takes {told}") from error
         return value
 
